@@ -26,8 +26,8 @@ def build(use_case: UseCase) -> None:
         @task
         def partitions() -> list[dict[str, Any]]:
             as_of = begin(use_case, get_current_context())
-            parts = invoke("score", "plan_partitions", use_case.name, as_of)
-            return [{**part, "as_of": as_of.isoformat()} for part in parts]
+            ranges = invoke("score", "plan_partitions", use_case.name, as_of)
+            return [{**key_range, "as_of": as_of.isoformat()} for key_range in ranges]
 
         @task
         def score_partition(partition: dict[str, Any]) -> dict[str, Any]:

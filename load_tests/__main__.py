@@ -64,18 +64,18 @@ def parse_arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     return arguments
 
 
-def find_service(settings: Settings, use_case: str, url: str) -> str:
+def find_service(settings: Settings, use_case_name: str, url: str) -> str:
     """The address of a ready service. Raises ServiceUnreachable with what to do."""
-    address = url or settings.service_urls.get(use_case, "")
+    address = url or settings.service_urls.get(use_case_name, "")
     if not address:
         raise ServiceUnreachable(
-            f"no service of {use_case} runs in the stack of {settings.home}",
+            f"no service of {use_case_name} runs in the stack of {settings.home}",
             hint="`make demo` starts the stack and trains a first model; or name a service with --url",
         )
     with open_own_client(settings, address, timeout=5.0) as client:
         if not client.ready():
             raise ServiceUnreachable(
-                f"the service of {use_case} at {address} is not ready",
+                f"the service of {use_case_name} at {address} is not ready",
                 hint="see `evergreen status`; `evergreen up` starts the stack; or name a service with --url",
             )
     return address

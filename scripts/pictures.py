@@ -24,7 +24,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 SIZE = {"width": 1440, "height": 850}
 
 
-def take_airflow_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+def take_airflow_picture(browser: Browser, settings: Settings, use_case_name: str) -> None:
     """Airflow's page of the DAG that trains, after signing in."""
     page = browser.new_page(viewport=SIZE)
     page.goto(settings.airflow_url)
@@ -32,17 +32,17 @@ def take_airflow_picture(browser: Browser, settings: Settings, use_case: str) ->
     page.locator("input[name=password]").fill(settings.airflow_password.get_secret_value())
     page.get_by_role("button", name="Sign in").click()
     page.get_by_text("Dags", exact=True).first.wait_for()
-    page.goto(f"{settings.airflow_url}/dags/{use_case}__train")
+    page.goto(f"{settings.airflow_url}/dags/{use_case_name}__train")
     page.get_by_text("promote").first.wait_for()
     page.wait_for_timeout(3000)
     page.screenshot(path=PICTURES / "airflow.png")
 
 
-def take_mlflow_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+def take_mlflow_picture(browser: Browser, settings: Settings, use_case_name: str) -> None:
     """MLflow's page of the registered model."""
     # MLflow's pages ask the internet and never become idle: wait for what they show instead.
     page = browser.new_page(viewport=SIZE)
-    page.goto(f"{settings.mlflow_tracking_uri}/#/models/{use_case}", wait_until="domcontentloaded")
+    page.goto(f"{settings.mlflow_tracking_uri}/#/models/{use_case_name}", wait_until="domcontentloaded")
     page.get_by_text("champion").first.wait_for()
     assistant = page.get_by_role("button", name="Close")
     if assistant.count():
@@ -51,9 +51,9 @@ def take_mlflow_picture(browser: Browser, settings: Settings, use_case: str) -> 
     page.screenshot(path=PICTURES / "mlflow.png")
 
 
-def take_card_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+def take_card_picture(browser: Browser, settings: Settings, use_case_name: str) -> None:
     """The upper part of the champion's model card, which is a file of its MLflow run."""
-    run = require_champion(settings, use_case).run_id
+    run = require_champion(settings, use_case_name).run_id
     with tempfile.TemporaryDirectory() as folder:
         file = fetch_run_file(settings, run, CARD_FILE, Path(folder))
         assert file is not None
@@ -62,10 +62,10 @@ def take_card_picture(browser: Browser, settings: Settings, use_case: str) -> No
         page.screenshot(path=PICTURES / "model-card.png")
 
 
-def take_openapi_picture(browser: Browser, settings: Settings, use_case: str) -> None:
+def take_openapi_picture(browser: Browser, settings: Settings, use_case_name: str) -> None:
     """The page of the service's API."""
     page = browser.new_page(viewport=SIZE)
-    page.goto(settings.service_urls[use_case])
+    page.goto(settings.service_urls[use_case_name])
     page.get_by_text("/predict_by_key").first.wait_for()
     page.screenshot(path=PICTURES / "openapi.png")
 

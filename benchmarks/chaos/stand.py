@@ -147,7 +147,7 @@ class Stand:
         with lock_use_case(database, USE_CASE):
             line = ledger.append_entry(
                 database,
-                use_case=USE_CASE,
+                use_case_name=USE_CASE,
                 action="promote",
                 from_version=former,
                 to_version=version,

@@ -111,7 +111,7 @@ class Bench:
         return settings.model_copy(update={"mlflow_tracking_uri": mlflow}) if mlflow else settings
 
     @contextmanager
-    def store(self, use_case: str, database: str, mlflow: str = "") -> Iterator[Settings]:
+    def store(self, use_case_name: str, database: str, mlflow: str = "") -> Iterator[Settings]:
         """Settings of a new database that holds the use case's empty tables; dropped at the end."""
         self._sql(
             f"CREATE DATABASE {database}",
@@ -123,7 +123,7 @@ class Bench:
         made.home.mkdir(exist_ok=True)
         try:
             apply_migrations(get_engine(made))
-            create_tables(get_engine(made), load_use_case(use_case, made))
+            create_tables(get_engine(made), load_use_case(use_case_name, made))
             self._settle()
             yield made
         finally:

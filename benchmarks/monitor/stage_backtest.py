@@ -123,17 +123,17 @@ def _measure_bank(bench: Bench, options: Options) -> dict[str, Any]:
     return {"credit_score_backtest_s": seconds, "credit_score_backtest": _summarize(result)}
 
 
-def _run(settings: Settings, use_case: str, options: BacktestOptions) -> tuple[BacktestResult, float]:
+def _run(settings: Settings, use_case_name: str, options: BacktestOptions) -> tuple[BacktestResult, float]:
     said = time.monotonic()
 
     def progress(what: str, done: int, total: int) -> None:
         nonlocal said
         if total and time.monotonic() - said > _SAY_SECONDS:
             said = time.monotonic()
-            say(f"    {use_case}: {what}, {done:,} of {total:,} checks")
+            say(f"    {use_case_name}: {what}, {done:,} of {total:,} checks")
 
     started = time.monotonic()
-    result = run_backtest(settings, use_case, options, progress).result
+    result = run_backtest(settings, use_case_name, options, progress).result
     return result, round(time.monotonic() - started, 1)
 
 

@@ -48,7 +48,7 @@ class Pipeline:
         return (self.wall - sum(self.fits.values())) / self.wall
 
 
-def measure(settings: Settings, use_case: str, as_of: datetime, rounds: int) -> list[Pipeline]:
+def measure(settings: Settings, use_case_name: str, as_of: datetime, rounds: int) -> list[Pipeline]:
     """Train as of that moment and of the next seconds, which see the same rows; the first without a champion.
 
     Nothing is left of what an earlier run has read. Raises SystemExit when a process does not end well.
@@ -56,13 +56,13 @@ def measure(settings: Settings, use_case: str, as_of: datetime, rounds: int) -> 
     found = []
     for number in range(rounds):
         shutil.rmtree(settings.cache_folder, ignore_errors=True)
-        found.append(_one(settings, use_case, as_of + timedelta(seconds=number)))
+        found.append(_one(settings, use_case_name, as_of + timedelta(seconds=number)))
         say(f"  a whole training run: {found[-1].wall:.1f} s, {found[-1].overhead:.0%} of them without fits")
     return found
 
 
-def _one(settings: Settings, use_case: str, as_of: datetime) -> Pipeline:
-    command = [sys.executable, "-m", "benchmarks.training.once", use_case, as_of.isoformat()]
+def _one(settings: Settings, use_case_name: str, as_of: datetime) -> Pipeline:
+    command = [sys.executable, "-m", "benchmarks.training.once", use_case_name, as_of.isoformat()]
     began, clock = time.time(), time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, env=environment(settings), stdout=subprocess.PIPE, check=False)
     wall, ended = time.perf_counter() - clock, time.time()

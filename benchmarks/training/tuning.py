@@ -140,7 +140,7 @@ def _point(world: World, params: dict[str, Any], pools: tuple[Any, ...]) -> Trie
 
 def _searched(world: World, seed: int) -> list[tuple[Trial, float]]:
     """The ended trials of the declared search with that seed, each with the CPU seconds until then."""
-    declared = _with_seed(world.use_case, seed)
+    use_case = _with_seed(world.use_case, seed)
     mine = replace(world.run, id=f"{world.run.id}-{seed}")
     ended: list[tuple[Trial, float]] = []
 
@@ -148,9 +148,9 @@ def _searched(world: World, seed: int) -> list[tuple[Trial, float]]:
         ended.append((trial, time.process_time() - began))
 
     began = time.process_time()
-    with studies.open_study(world.settings, get_engine(world.settings), declared, mine) as study:
+    with studies.open_study(world.settings, get_engine(world.settings), use_case, mine) as study:
         run_trials(
-            study, declared, world.columns, world.label, world.parts, machine=world.machine, progress=told
+            study, use_case, world.columns, world.label, world.parts, machine=world.machine, progress=told
         )
     return ended
 
@@ -159,19 +159,19 @@ def _trial(world: World, seed: int, trial: Trial, cpu: float) -> Tried:
     """Fit a trial's recipe once more and score it. Raises SystemExit if that is not the trial's model."""
     if trial.state != "complete":
         return Tried(trial.params, trial.trees, cpu, math.nan, math.nan)
-    declared = _with_seed(world.use_case, seed)
+    use_case = _with_seed(world.use_case, seed)
     train = world.parts.train
     rows, label = select_rows(world.columns, train), world.label[train]
     params = {**trial.params, "iterations": trial.trees}
-    plain = fit_model(declared, rows, label, params, world.machine)
+    plain = fit_model(use_case, rows, label, params, world.machine)
     again = compute_metrics(
-        declared,
+        use_case,
         world.label[world.parts.test],
-        predict_inputs(declared, plain, select_rows(world.columns, world.parts.test)),
+        predict_inputs(use_case, plain, select_rows(world.columns, world.parts.test)),
     )["log_loss"]
     if trial.loss is None or abs(again - trial.loss) > _SAME_LOSS:
         raise SystemExit(f"trial {trial.number} fitted again has the loss {again}, not {trial.loss}")
-    model = fit_model(declared, rows, label, params, world.machine, trial.calibration)
+    model = fit_model(use_case, rows, label, params, world.machine, trial.calibration)
     return Tried(trial.params, trial.trees, cpu, *world.judged(model))
 
 

@@ -72,9 +72,10 @@ class Trust:
     @property
     def absolute_exceptions(self) -> str:
         """The exceptions with absolute paths, for a process that runs in another folder."""
-        parts = [part for part in self.exceptions.split(os.pathsep) if part]
+        folders = [folder for folder in self.exceptions.split(os.pathsep) if folder]
         return os.pathsep.join(
-            part if part == ALL_FOLDERS else str(Path(part).expanduser().resolve()) for part in parts
+            folder if folder == ALL_FOLDERS else str(Path(folder).expanduser().resolve())
+            for folder in folders
         )
 
     def _check(self, path: Path, description: str) -> None:
@@ -106,11 +107,11 @@ class Trust:
         )
 
     def _is_exception(self, path: Path) -> bool:
-        parts = [part for part in self.exceptions.split(os.pathsep) if part]
+        folders = [folder for folder in self.exceptions.split(os.pathsep) if folder]
         resolved = path.resolve()
         return any(
-            part == ALL_FOLDERS or resolved.is_relative_to(Path(part).expanduser().resolve())
-            for part in parts
+            folder == ALL_FOLDERS or resolved.is_relative_to(Path(folder).expanduser().resolve())
+            for folder in folders
         )
 
     def _format_setting(self, path: Path) -> str:

@@ -18,7 +18,7 @@ def promote_all(made: World, versions: Sequence[int] | None = None) -> None:
     with lock_use_case(get_engine(made.settings), "parcel"):  # the service compares the alias with the ledger
         ledger.append_entry(
             get_engine(made.settings),
-            use_case="parcel",
+            use_case_name="parcel",
             action="erase",
             from_version=None,
             to_version=None,
@@ -34,7 +34,7 @@ def promote(made: World, version: int, former: int | None) -> ledger.Entry:
     """Make that version champion as the gate does."""
     line = ledger.append_entry(
         get_engine(made.settings),
-        use_case="parcel",
+        use_case_name="parcel",
         action="promote",
         from_version=former,
         to_version=version,

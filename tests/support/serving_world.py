@@ -196,7 +196,7 @@ def register_models(
     return versions
 
 
-def environment(settings: Settings, use_case: str, folder: Path) -> dict[str, str]:
+def environment(settings: Settings, use_case_name: str, folder: Path) -> dict[str, str]:
     """The environment of a service process on these settings."""
     inherited = {
         k: v
@@ -205,7 +205,7 @@ def environment(settings: Settings, use_case: str, folder: Path) -> dict[str, st
     }
     return {
         **inherited,
-        "EVERGREEN_USE_CASE": use_case,
+        "EVERGREEN_USE_CASE": use_case_name,
         "EVERGREEN_HOME": str(settings.home),
         "EVERGREEN_USE_CASES": settings.use_cases,
         "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
@@ -224,7 +224,7 @@ def running(
     made: World,
     folder: Path,
     *,
-    use_case: str = "parcel",
+    use_case_name: str = "parcel",
     command: Sequence[str] = ("evergreen.serving.launch",),
     ready: bool = True,
     more: Mapping[str, str] | None = None,
@@ -236,7 +236,7 @@ def running(
     process = own_servers.start_guarded(
         [sys.executable, "-m", *command, "--host", LOOPBACK, "--port", str(port)],
         log=log,
-        environment={**environment(made.settings, use_case, folder), **(more or {})},
+        environment={**environment(made.settings, use_case_name, folder), **(more or {})},
         folder=folder,
     )
     service = Service(f"http://{LOOPBACK}:{port}", process, log)

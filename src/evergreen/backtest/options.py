@@ -68,12 +68,12 @@ def choose_parameters(database: sa.Engine, use_case: UseCase, choice: str) -> tu
             )
         parameters = {name: value for name, value in last.items() if name != "iterations"}
         return parameters, "those that the newest training's search found; nothing was searched"
-    changes = dict(_parse_parameter(part) for part in choice.split(","))
+    changes = dict(_parse_parameter(assignment) for assignment in choice.split(","))
     return {**middle, **changes}, f"the middle of the declared search space, but {choice}"
 
 
 def _parse_parameter(text: str) -> tuple[str, ParameterValue]:
-    name, sign, value = (part.strip() for part in text.partition("="))
+    name, sign, value = (side.strip() for side in text.partition("="))
     if not sign:
         hint = "give middle, last, or NAME=VALUE,..."
         raise SettingsError(f"{text!r} names no parameters", hint=suggest_name(name, (MIDDLE, LAST), hint))

@@ -117,16 +117,18 @@ def _answer_requests(
         *((each.as_of, each.window.start) for each in replayed.retrains if each.promoted),
     ]
     ends = [moment for moment, _ in champions[1:]] + [end]
-    parts = []
+    predicted_spans = []
     for (begin, window), until in zip(champions, ends, strict=True):
         span = requests.find_span(begin, until)
         if span.start < span.stop:
             _, model, _ = cache.fit(begin, window, None)
             assert model is not None
-            parts.append(model.predict(span))
-    probabilities = [part.probabilities for part in parts if part.probabilities is not None]
+            predicted_spans.append(model.predict(span))
+    probabilities = [
+        predictions.probabilities for predictions in predicted_spans if predictions.probabilities is not None
+    ]
     return Predictions(
-        np.concatenate([part.predictions for part in parts]),
+        np.concatenate([predictions.predictions for predictions in predicted_spans]),
         np.concatenate(probabilities) if probabilities else None,
         requests.rows.use_case.label.classes,
     )

@@ -83,7 +83,7 @@ def parse_policy(text: str, declared: RetrainPolicy, every: timedelta) -> NamedP
         title = f"retrain every {format_duration(interval)}"
         return NamedPolicy(name, title, "fixed", build_fixed_policy(declared, interval))
     if "=" in name:
-        changes = dict(_parse_field(part) for part in name.split(","))
+        changes = dict(_parse_field(assignment) for assignment in name.split(","))
         return NamedPolicy(name, f"as declared, but {name}", "given", replace(declared, **changes))
     names = ("declared", "default", "never", "daily")
     raise SettingsError(f"there is no policy {name!r}", hint=suggest_name(name, names, f"give {_EXAMPLES}"))
@@ -92,16 +92,16 @@ def parse_policy(text: str, declared: RetrainPolicy, every: timedelta) -> NamedP
 def render_policy(policy: RetrainPolicy) -> str:
     """The line of a use case's declaration that declares a policy."""
     default = RetrainPolicy()
-    parts = [
+    arguments = [
         f"{field.name}={_render_value(getattr(policy, field.name))}"
         for field in fields(policy)
         if getattr(policy, field.name) != getattr(default, field.name)
     ]
-    return f"retrain=RetrainPolicy({', '.join(parts)}),"
+    return f"retrain=RetrainPolicy({', '.join(arguments)}),"
 
 
 def _parse_field(text: str) -> tuple[str, Any]:
-    name, _, value = (part.strip() for part in text.partition("="))
+    name, _, value = (side.strip() for side in text.partition("="))
     if name not in _PARSERS:
         hint = suggest_name(name, list(_PARSERS), f"choose from {', '.join(_PARSERS)}")
         raise SettingsError(f"a retrain policy has no {name!r} that can be given here", hint=hint)
@@ -151,16 +151,16 @@ def _render_value(value: Any) -> str:
         items = ", ".join(map(_render_value, value))
         return f"({items}{',' if len(value) == 1 else ''})"
     if isinstance(value, QuietHours):
-        parts = (f"{field.name}={_render_value(getattr(value, field.name))}" for field in fields(value))
-        return f"QuietHours({', '.join(parts)})"
+        arguments = (f"{field.name}={_render_value(getattr(value, field.name))}" for field in fields(value))
+        return f"QuietHours({', '.join(arguments)})"
     if isinstance(value, time):
         return f"time({value.hour}{f', {value.minute}' if value.minute else ''})"
     return repr(value) if not isinstance(value, str) else f'"{value}"'
 
 
 def _render_duration(value: timedelta) -> str:
-    parts = {"days": value.days, "seconds": value.seconds, "microseconds": value.microseconds}
+    units = {"days": value.days, "seconds": value.seconds, "microseconds": value.microseconds}
     if value.seconds % 3_600 == 0 and not value.microseconds:
-        parts = {"days": value.days, "hours": value.seconds // 3_600}
-    text = ", ".join(f"{name}={number}" for name, number in parts.items() if number)
+        units = {"days": value.days, "hours": value.seconds // 3_600}
+    text = ", ".join(f"{name}={number}" for name, number in units.items() if number)
     return f"timedelta({text or 0})"

@@ -33,7 +33,7 @@ class KnownBy(StrEnum):
 
 @app.command("backtest")
 def replay_past(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     start: Annotated[
         str,
         typer.Option(
@@ -107,8 +107,8 @@ def replay_past(
         parameters=parameters,
         output=output,
     )
-    with _show_progress(f"replaying {use_case}") as progress:
-        finished = backtests.run_backtest(load_settings(), use_case, options, progress)
+    with _show_progress(f"replaying {use_case_name}") as progress:
+        finished = backtests.run_backtest(load_settings(), use_case_name, options, progress)
     page = finished.page.resolve()
     facts = finished.result.to_json() | {"page": str(page), "fits_found": finished.fits_found}
     show_facts(facts, as_json, lambda: render_backtest(finished))

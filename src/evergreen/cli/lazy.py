@@ -49,7 +49,7 @@ def import_on_use(importer: str) -> Iterator[None]:
         """The built-in function `__import__`, but for the imports of this block."""
         if not fromlist or level or globals is None or globals.get("__name__") != importer:
             return usual_import(name, globals, locals, fromlist, level)
-        return SimpleNamespace(**{part: ModuleOnUse(f"{name}.{part}") for part in fromlist})
+        return SimpleNamespace(**{attribute: ModuleOnUse(f"{name}.{attribute}") for attribute in fromlist})
 
     builtins.__import__ = import_name  # type: ignore[assignment]
     try:

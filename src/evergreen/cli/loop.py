@@ -59,7 +59,7 @@ class OnError(StrEnum):
 @app.command("run")
 def run_verb(
     verb: Annotated[Verb, typer.Argument(help="What to do.")],
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     as_of: AsOf = "",
     source: Annotated[
         str,
@@ -83,40 +83,40 @@ def run_verb(
     `evergreen run monitor credit_score`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
+    load_use_case(use_case_name, settings)
     if (source or force) and verb is not Verb.ingest:
         option = "--source" if source else "--force"
         raise SettingsError(f"{option} says what to ingest; {verb} reads the store", hint="leave it out")
     if as_of and verb is Verb.deploy:
         raise SettingsError("deploy works with the champion of now", hint="leave --as-of out")
     if verb is Verb.train:
-        train_locally(settings, use_case, as_of, "manual", as_json)
+        train_locally(settings, use_case_name, as_of, "manual", as_json)
         return
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
     outcome: Mapping[str, Any]
-    title = f"{verb} {use_case} as of {when:%Y-%m-%d %H:%M} UTC"
+    title = f"{verb} {use_case_name} as of {when:%Y-%m-%d %H:%M} UTC"
     with err.status(title) as status_line:
         match verb:
             case Verb.ingest:
                 outcome = ingesting.run_ingest(
                     settings,
-                    use_case,
+                    use_case_name,
                     when,
                     _resolve_sources(source),
                     force=force,
                     progress=lambda part, rows: status_line.update(f"{title}: {part}, {rows:,} rows"),
                 )
             case Verb.deploy:
-                outcome = dict(deploying.run_deploy(settings, use_case))
+                outcome = dict(deploying.run_deploy(settings, use_case_name))
             case Verb.monitor:
-                outcome = monitoring.run_monitor(settings, use_case, when)
+                outcome = monitoring.run_monitor(settings, use_case_name, when)
             case Verb.score:
-                outcome = dict(scoring.run_score(settings, use_case, when))
+                outcome = dict(scoring.run_score(settings, use_case_name, when))
     show_facts(outcome, as_json, lambda: _render_verb_result(outcome))
 
 
 @app.command()
-def upkeep(use_case: UseCaseName, as_json: AsJson = False) -> None:
+def upkeep(use_case_name: UseCaseName, as_json: AsJson = False) -> None:
     """Maintain a use case's tables: partitions of the prediction log, and pruning of history and checks.
 
     Partitions are added a week ahead and dropped after the declared retention; versions of overwritten rows
@@ -126,14 +126,14 @@ def upkeep(use_case: UseCaseName, as_json: AsJson = False) -> None:
 
     Example: `evergreen upkeep credit_score`
     """
-    with err.status(f"upkeep {use_case}"):
-        outcome = upkeeping.run_upkeep(load_settings(), use_case, datetime.now(UTC))
+    with err.status(f"upkeep {use_case_name}"):
+        outcome = upkeeping.run_upkeep(load_settings(), use_case_name, datetime.now(UTC))
     show_facts(outcome, as_json, lambda: Text(upkeeping.describe_upkeep(outcome)))
 
 
 @app.command("score")
 def score_rows(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     source: Annotated[Path, typer.Option("--input", help="A CSV or Parquet file of raw rows.")],
     target: Annotated[Path, typer.Option("--output", help="Where the scored rows go (CSV or Parquet).")],
     columns: Annotated[
@@ -168,7 +168,7 @@ def score_rows(
     with err.status(f"scoring {source}"):
         outcome = scoring.score_file(
             load_settings(),
-            use_case,
+            use_case_name,
             source,
             target,
             column_names,
@@ -182,7 +182,7 @@ def score_rows(
 
 @app.command("simulate")
 def simulate_bank(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     start: Annotated[
         datetime,
         typer.Option(
@@ -214,13 +214,14 @@ def simulate_bank(
     `evergreen simulate credit_score --start 2025-01-01 --end 2026-10-01 --recession-from 2026-07-01`
     """
     settings = load_settings()
-    declared = load_use_case(use_case, settings)
-    simulator = load_submodule(use_case, "simulator", settings)
-    if simulator is None or not isinstance(declared.label.source, SqlSource):
+    use_case = load_use_case(use_case_name, settings)
+    simulator = load_submodule(use_case_name, "simulator", settings)
+    if simulator is None or not isinstance(use_case.label.source, SqlSource):
         raise UseCaseError(
-            f"{use_case!r} has no simulator", hint="it reads a real source: evergreen run ingest " + use_case
+            f"{use_case_name!r} has no simulator",
+            hint="it reads a real source: evergreen run ingest " + use_case_name,
         )
-    url = connections.find_connection_url(declared.label.source.connection, settings)
+    url = connections.find_connection_url(use_case.label.source.connection, settings)
     with err.status("simulating") as status_line:
         if erase:
             simulator.erase(url)
@@ -238,7 +239,7 @@ def simulate_bank(
 
 @app.command("demo")
 def show_demo(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     csv: Annotated[
         Path | None, typer.Option(help="The file to learn from, for a use case that reads a file.")
     ] = None,
@@ -260,7 +261,7 @@ def show_demo(
     file = str(csv.resolve()) if csv else ""
     report = demo_run.run_demo(
         load_settings().home,
-        use_case,
+        use_case_name,
         file,
         console=err if as_json else out,
         now=datetime.now(UTC),

@@ -42,7 +42,7 @@ class FailLimit(StrEnum):
 
 @app.command("decisions")
 def list_decisions(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     last: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
     since: Annotated[
         str, typer.Option(metavar="DATE", help="Only those as of that moment or later (ISO, UTC).")
@@ -61,19 +61,21 @@ def list_decisions(
     `evergreen decisions credit_score --show 2026-10-01T00:00`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
+    load_use_case(use_case_name, settings)
     if show:
-        entry = deciding.find_decision_entry(settings, use_case, show)
+        entry = deciding.find_decision_entry(settings, use_case_name, show)
         show_facts(entry.to_json(), as_json, lambda: render_decision(entry))
         return
     moment = parse_moment(since) if since else None
-    entries = deciding.read_decisions(settings, use_case, last=last, since=moment)
-    show_facts([entry.to_json() for entry in entries], as_json, lambda: render_decisions(use_case, entries))
+    entries = deciding.read_decisions(settings, use_case_name, last=last, since=moment)
+    show_facts(
+        [entry.to_json() for entry in entries], as_json, lambda: render_decisions(use_case_name, entries)
+    )
 
 
 @app.command("report")
 def show_report(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     as_of: Annotated[
         str,
         typer.Option(
@@ -97,14 +99,14 @@ def show_report(
     `evergreen report credit_score --as-of 2026-07-01 --output report.html`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
-    report = check_report.find_kept_report(settings, use_case, parse_moment(as_of) if as_of else None)
+    load_use_case(use_case_name, settings)
+    report = check_report.find_kept_report(settings, use_case_name, parse_moment(as_of) if as_of else None)
     path = output
     if output is not None:
         check_report.save_report_file(report, output)
     if open_page:
         if path is None or path.suffix != ".html":
-            path = check_report.save_page_in_home(settings, use_case, report)
+            path = check_report.save_page_in_home(settings, use_case_name, report)
         if not webbrowser.open(path.resolve().as_uri()):
             err.print(f"No browser could be opened: open {path} in one.", style="yellow", markup=False)
     if as_json:
@@ -115,7 +117,7 @@ def show_report(
 
 @app.command("drift")
 def measure_drift(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     start: Annotated[
         str,
         typer.Option(
@@ -190,7 +192,7 @@ def measure_drift(
         slices=tuple(slices or ()),
         channels=tuple(channels or ()),
     )
-    drift = window_drift.measure_window_drift(load_settings(), use_case, request)
+    drift = window_drift.measure_window_drift(load_settings(), use_case_name, request)
     show_facts(drift.to_json(), as_json, lambda: render_window_drift(drift))
     if fail_on is not None and window_drift.reaches_severity(drift.severity, fail_on.value):
         raise typer.Exit(1)
@@ -222,7 +224,9 @@ def send_test_message(as_json: AsJson = False) -> None:
 
 @alert.command("list")
 def list_alerts(
-    use_case: Annotated[str, typer.Argument(metavar="[USE_CASE]", help="A use case; left out: all.")] = "",
+    use_case_name: Annotated[
+        str, typer.Argument(metavar="[USE_CASE]", help="A use case; left out: all.")
+    ] = "",
     last: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -231,7 +235,7 @@ def list_alerts(
     Example: `evergreen alert list credit_score --last 5`
     """
     settings = load_settings()
-    if use_case:
-        load_use_case(use_case, settings)
-    records = alerting.read_alerts(settings, use_case or None, last)
+    if use_case_name:
+        load_use_case(use_case_name, settings)
+    records = alerting.read_alerts(settings, use_case_name or None, last)
     show_facts([record.to_json() for record in records], as_json, lambda: render_alerts(records))

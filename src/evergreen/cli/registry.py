@@ -46,7 +46,7 @@ app.add_typer(ledger, name="ledger")
 
 @ledger.command("list", short_help="The lines of USE_CASE; the word `list` may be left out.")
 def list_ledger_lines(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many lines, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -61,19 +61,19 @@ def list_ledger_lines(
     Examples: `evergreen ledger credit_score` · `evergreen ledger credit_score --json | jq .lines[0].verdict`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
+    load_use_case(use_case_name, settings)
     engine = database.get_engine(settings)
     migrations.apply_migrations(engine)
     warnings = []
     try:
-        reconcile.reconcile_ledger(settings, engine, use_case, seconds=5.0)
+        reconcile.reconcile_ledger(settings, engine, use_case_name, seconds=5.0)
     except RegistryError as error:
         warnings.append(f"Not compared with MLflow's champion: {error.message}")
     protected = ledger_rights.is_ledger_protected(engine)
     if not protected:
         warnings.append(_UNPROTECTED_WARNING)
-    lines = ledger_lines.read_entries(engine, use_case, limit)
-    page = LedgerPage(use_case, protected, tuple(warnings), tuple(lines))
+    lines = ledger_lines.read_entries(engine, use_case_name, limit)
+    page = LedgerPage(use_case_name, protected, tuple(warnings), tuple(lines))
     show_facts(page.to_json(), as_json, lambda: render_ledger(page))
 
 
@@ -102,7 +102,7 @@ def show_champions_at(
 
 @app.command("rollback")
 def roll_back(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     to: Annotated[
         int | None,
         typer.Option(min=1, metavar="VERSION", help="A version that was champion. Default: the former one."),
@@ -118,8 +118,8 @@ def roll_back(
     `evergreen rollback credit_score --to 3`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
-    with err.status(f"rolling back {use_case}"):
+    load_use_case(use_case_name, settings)
+    with err.status(f"rolling back {use_case_name}"):
         migrations.apply_migrations(database.get_engine(settings))
-        report = rollback.roll_back_champion(settings, use_case, to, reason=reason)
+        report = rollback.roll_back_champion(settings, use_case_name, to, reason=reason)
     show_facts(report.to_json(), as_json, lambda: render_rollback(report))

@@ -71,21 +71,21 @@ app.add_typer(features, name="features", rich_help_panel=None)
 
 
 @features.command("list", short_help="The features of USE_CASE; the word `list` may be left out.")
-def list_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
+def list_features(use_case_name: UseCaseName, as_json: AsJson = False) -> None:
     """Entity, feature views, features and feature sets: types, meanings, freshness, null rates, row counts.
 
     Examples: `evergreen features credit_score` · `evergreen features credit_score --json | jq .views[0].rows`
     """
     settings = load_settings()
     described = feature_list.describe_features(
-        database.get_engine(settings), load_use_case(use_case, settings)
+        database.get_engine(settings), load_use_case(use_case_name, settings)
     )
     show_facts(described.to_json(), as_json, lambda: render_features(described))
 
 
 @app.command("get-online-features")
 def get_online_features(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     keys: Annotated[
         list[str],
         typer.Option("--key", "-k", help="A key, or NAME=VALUE,NAME=VALUE for several columns; repeatable."),
@@ -103,34 +103,34 @@ def get_online_features(
     `evergreen get-online-features credit_score -k 17 --feature-set scorecard --json`
     """
     settings = load_settings()
-    declared = load_use_case(use_case, settings)
+    use_case = load_use_case(use_case_name, settings)
     rows = online_lookup.look_up_features(
         database.get_engine(settings),
-        declared,
-        [online_lookup.parse_key(declared, key) for key in keys],
+        use_case,
+        [online_lookup.parse_key(use_case, key) for key in keys],
         feature_set,
     )
     show_facts([row.to_json() for row in rows], as_json, lambda: render_online_features(rows))
 
 
 @features.command("diff")
-def diff_features(use_case: UseCaseName, as_json: AsJson = False) -> None:
+def diff_features(use_case_name: UseCaseName, as_json: AsJson = False) -> None:
     """How the declaration differs from the tables, and so what `evergreen apply` would do. Changes nothing.
 
     Example: `evergreen features diff credit_score`
     """
     settings = load_settings()
-    changes = evolve.diff_tables(database.get_engine(settings), load_use_case(use_case, settings))
+    changes = evolve.diff_tables(database.get_engine(settings), load_use_case(use_case_name, settings))
     facts = [asdict(change) for change in changes]
-    nothing = f"The tables of {use_case} are as it declares them."
-    remedy = compare.describe_remedy(use_case, changes) if changes else ""
+    nothing = f"The tables of {use_case_name} are as it declares them."
+    remedy = compare.describe_remedy(use_case_name, changes) if changes else ""
     next_step = f"{remedy[:1].upper()}{remedy[1:]}"
     show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 
 
 @app.command("counts")
 def check_counts(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     days: Annotated[int, typer.Option(min=1, help="How many days back.")] = 7,
     mend: Annotated[
         bool, typer.Option("--mend", help="Make them so, such as after rows were deleted.")
@@ -142,12 +142,12 @@ def check_counts(
     Examples: `evergreen counts credit_score` · `evergreen counts credit_score --days 30 --mend`
     """
     settings = load_settings()
-    engine, declared = database.get_engine(settings), load_use_case(use_case, settings)
+    engine, use_case = database.get_engine(settings), load_use_case(use_case_name, settings)
     end = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     start = end - timedelta(days=days)
     if mend:
-        proof.mend_all_counts(engine, declared, start, end)
-    proofs = proof.prove_counts(engine, declared, start, end)
+        proof.mend_all_counts(engine, use_case, start, end)
+    proofs = proof.prove_counts(engine, use_case, start, end)
     show_facts([each.to_json() for each in proofs], as_json, lambda: _describe_proofs(proofs))
     if not all(each.equal for each in proofs):
         raise typer.Exit(1)
@@ -155,7 +155,7 @@ def check_counts(
 
 @app.command("apply")
 def apply_tables(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     allow_destructive: Annotated[
         bool,
         typer.Option(
@@ -175,18 +175,18 @@ def apply_tables(
     settings = load_settings()
     changes = evolve.apply_declaration(
         database.get_engine(settings),
-        load_use_case(use_case, settings),
+        load_use_case(use_case_name, settings),
         allow_destructive=allow_destructive,
     )
     facts = [asdict(change) for change in changes]
     next_step = "Done. A running service takes the declaration over within seconds: evergreen status shows it"
-    nothing = f"The tables of {use_case} are as it declares them: nothing to do."
+    nothing = f"The tables of {use_case_name} are as it declares them: nothing to do."
     show_facts(facts, as_json, lambda: render_changes(changes, next_step) if facts else nothing)
 
 
 @app.command("ingest-runs")
 def show_ingest_runs(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many runs, or rejected rows, to show.")] = 20,
     run: Annotated[
         str,
@@ -205,17 +205,17 @@ def show_ingest_runs(
     `evergreen ingest-runs titanic --run 7d8c16a0`
     """
     settings = load_settings()
-    declared, engine = load_use_case(use_case, settings), _open_store(settings)
+    use_case, engine = load_use_case(use_case_name, settings), _open_store(settings)
     if not run:
-        runs = ingest_run.list_ingests(engine, declared, limit)
+        runs = ingest_run.list_ingests(engine, use_case, limit)
         interrupted = ingest_lock.find_interrupted_runs(engine, runs)
         lines = [
             asdict(each) | ({"status": "interrupted"} if each.id in interrupted else {}) for each in runs
         ]
-        nothing = f"Nothing was ingested yet: evergreen run ingest {use_case}"
+        nothing = f"Nothing was ingested yet: evergreen run ingest {use_case_name}"
         show_facts(lines, as_json, lambda: render_ingest_runs(lines) if lines else nothing)
         return
-    one = _find_ingest_by_prefix(engine, declared, run)
+    one = _find_ingest_by_prefix(engine, use_case, run)
     facts = {**asdict(one), "quarantine": quarantine.read_rejected_rows(engine, one.id, limit=limit)}
     if ingest_lock.find_interrupted_runs(engine, [one]):
         facts["status"] = "interrupted"
@@ -258,7 +258,7 @@ dataset = add_command_group(
 
 @dataset.command("list")
 def list_datasets(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many runs, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
@@ -267,10 +267,10 @@ def list_datasets(
     Example: `evergreen dataset list credit_score`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
-    entries = recorded_set.list_training_sets(_open_store(settings), use_case, limit)
+    load_use_case(use_case_name, settings)
+    entries = recorded_set.list_training_sets(_open_store(settings), use_case_name, limit)
     runs = [entry.to_json() for entry in entries]
-    show_facts(runs, as_json, lambda: render_datasets(use_case, entries))
+    show_facts(runs, as_json, lambda: render_datasets(use_case_name, entries))
 
 
 @dataset.command("show")

@@ -42,7 +42,7 @@ Version = Annotated[int, typer.Argument(min=1, help="A version of the registered
 
 @app.command("train")
 def train_model(
-    use_case: Annotated[str, typer.Argument(metavar="[USE_CASE]", help="A use case.")] = "",
+    use_case_name: Annotated[str, typer.Argument(metavar="[USE_CASE]", help="A use case.")] = "",
     as_of: AsOf = "",
     reason: Annotated[str, typer.Option(help="Why this training: kept with the version.")] = "manual",
     reproduce: Annotated[
@@ -64,32 +64,32 @@ def train_model(
     """
     settings = load_settings()
     if reproduce:
-        if use_case or as_of:
+        if use_case_name or as_of:
             raise SettingsError(
                 "--reproduce takes use case and moment from the run", hint="leave USE_CASE and --as-of out"
             )
         _reproduce_training(settings, reproduce, as_json)
         return
-    if not use_case:
+    if not use_case_name:
         raise SettingsError(
             "train what?", hint="evergreen train USE_CASE, or evergreen train --reproduce RUN_ID"
         )
-    train_locally(settings, use_case, as_of, reason, as_json)
+    train_locally(settings, use_case_name, as_of, reason, as_json)
 
 
-def train_locally(settings: Settings, use_case: str, as_of: str, reason: str, as_json: bool) -> None:
+def train_locally(settings: Settings, use_case_name: str, as_of: str, reason: str, as_json: bool) -> None:
     """Train with a progress bar, show the verdict, and raise GateRejected when it was no."""
-    load_use_case(use_case, settings)
+    load_use_case(use_case_name, settings)
     when = parse_moment(as_of) if as_of else datetime.now(UTC)
-    with show_search_progress(f"training {use_case} as of {when:%Y-%m-%d %H:%M} UTC") as progress:
-        outcome = training.run_train(settings, use_case, when, reason, progress)
-    show_facts(outcome, as_json, lambda: render_training(use_case, outcome))
+    with show_search_progress(f"training {use_case_name} as of {when:%Y-%m-%d %H:%M} UTC") as progress:
+        outcome = training.run_train(settings, use_case_name, when, reason, progress)
+    show_facts(outcome, as_json, lambda: render_training(use_case_name, outcome))
     if outcome["waiting"]:
         return
     if not outcome["promoted"]:
         raise GateRejected(
-            f"{use_case} keeps its champion: {outcome['reason']}",
-            hint=f"evergreen gate explain {use_case} {outcome['version']} shows every check",
+            f"{use_case_name} keeps its champion: {outcome['reason']}",
+            hint=f"evergreen gate explain {use_case_name} {outcome['version']} shows every check",
         )
 
 
@@ -119,18 +119,18 @@ gate = add_command_group(
 
 
 @gate.command("explain")
-def explain_gate(use_case: UseCaseName, version: Version, as_json: AsJson = False) -> None:
+def explain_gate(use_case_name: UseCaseName, version: Version, as_json: AsJson = False) -> None:
     """Why a version was let in, or was not: every check with its numbers and its reason.
 
     Example: `evergreen gate explain credit_score 3`
     """
-    verdict = explanation.explain_verdict(load_settings(), use_case, version)
+    verdict = explanation.explain_verdict(load_settings(), use_case_name, version)
     show_facts(verdict.to_json(), as_json, lambda: render_verdict(verdict))
 
 
 @app.command("approve")
 def answer_approval_request(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     version: Annotated[
         int | None, typer.Argument(min=1, help="The version; left out: the one that waits.")
     ] = None,
@@ -145,13 +145,13 @@ def answer_approval_request(
     Examples: `evergreen approve credit_score --reason "card read"` · `evergreen approve credit_score --deny`
     """
     settings = load_settings()
-    run = approval.find_run_to_approve(settings, use_case, version)
+    run = approval.find_run_to_approve(settings, use_case_name, version)
     outcome = approval.answer_approval(
         settings, run, approved=not deny, actor=identify_actor(), reason=reason
     )
-    show_facts(outcome, as_json, lambda: render_promotion_result(use_case, outcome))
+    show_facts(outcome, as_json, lambda: render_promotion_result(use_case_name, outcome))
     if not deny and not outcome["promoted"]:
-        raise GateRejected(f"{use_case} keeps its champion: {outcome['reason']}")
+        raise GateRejected(f"{use_case_name} keeps its champion: {outcome['reason']}")
 
 
 def _reproduce_training(settings: Settings, run_id: str, as_json: bool) -> None:

@@ -44,7 +44,7 @@ app.add_typer(trial, name="trial")
 
 @trial.command("start")
 def start_trial(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     version: Annotated[int, typer.Argument(metavar="VERSION", min=1, help="A registered version.")],
     mode: Annotated[
         Literal["shadow", "canary", "ab"] | None,
@@ -75,12 +75,12 @@ def start_trial(
     `evergreen trial start credit_score 3 --mode ab --against 4 --share 0.25 --for 3d`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
-    with err.status(f"verifying version {version} of {use_case}"):
+    load_use_case(use_case_name, settings)
+    with err.status(f"verifying version {version} of {use_case_name}"):
         migrations.apply_migrations(database.get_engine(settings))
         started = trial_verbs.start_declared_trial(
             settings,
-            use_case,
+            use_case_name,
             version,
             mode=mode,
             share=share,
@@ -92,7 +92,7 @@ def start_trial(
 
 @trial.command("status")
 def show_trial(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     limit: Annotated[int, typer.Option(min=1, help="How many trials, the newest first.")] = 10,
     page: Annotated[
         Path | None,
@@ -106,9 +106,9 @@ def show_trial(
     `evergreen trial status credit_score --page canary.svg`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
+    load_use_case(use_case_name, settings)
     migrations.apply_migrations(database.get_engine(settings))
-    report = trial_verbs.read_trial_report(settings, use_case, limit)
+    report = trial_verbs.read_trial_report(settings, use_case_name, limit)
     if page is not None:
         trial_page.write_trial_page(settings, report, page)
     show_facts(report.to_json(), as_json, lambda: render_trial_report(report))
@@ -116,7 +116,7 @@ def show_trial(
 
 @trial.command("end")
 def end_trial(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     reason: Annotated[str, typer.Option(help="Why; it stands in the ledger for good.")] = "",
     as_json: AsJson = False,
 ) -> None:
@@ -125,9 +125,9 @@ def end_trial(
     Example: `evergreen trial end credit_score --reason "seen enough"`
     """
     settings = load_settings()
-    load_use_case(use_case, settings)
+    load_use_case(use_case_name, settings)
     migrations.apply_migrations(database.get_engine(settings))
-    ended = trial_verbs.end_running_trial(settings, use_case, reason=reason)
+    ended = trial_verbs.end_running_trial(settings, use_case_name, reason=reason)
     show_facts(ended.to_json(), as_json, lambda: _render_end(ended))
 
 

@@ -76,7 +76,7 @@ def declare_use_case(
 
 @app.command("profile")
 def profile_data(
-    use_case: UseCaseName,
+    use_case_name: UseCaseName,
     as_of: AsOf = "",
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the page goes. Default: under `.evergreen/`.")
@@ -92,10 +92,10 @@ def profile_data(
     `evergreen profile credit_score --as-of 2026-07-01 --output credit.html`
     """
     when = parse_moment(as_of) if as_of else None
-    with err.status(f"looking at {use_case}"):
-        page = profile_page.write_profile(load_settings(), use_case, when, output).resolve()
+    with err.status(f"looking at {use_case_name}"):
+        page = profile_page.write_profile(load_settings(), use_case_name, when, output).resolve()
     show_facts(
-        {"use_case": use_case, "page": str(page)},
+        {"use_case": use_case_name, "page": str(page)},
         as_json,
         lambda: Text(str(page), no_wrap=True, overflow="ignore"),
     )

@@ -56,12 +56,12 @@ def drop_staged_rows(connection: sa.Connection, run_id: str) -> None:
     connection.execute(sa.delete(INGEST_BATCH).where(INGEST_BATCH.c.ingest_run_id == run_id))
 
 
-def drop_abandoned_rows(connection: sa.Connection, use_case: str, days: int = 7) -> None:
+def drop_abandoned_rows(connection: sa.Connection, use_case_name: str, days: int = 7) -> None:
     """Delete the staged rows of those runs of a use case that began more than `days` days ago, within the
     caller's transaction."""
     limit = sa.func.timestampadd(sa.text("DAY"), -days, sa.func.utc_timestamp(6))
     abandoned = sa.select(INGEST_RUN.c.id).where(
-        INGEST_RUN.c.use_case == use_case, INGEST_RUN.c.started_at < limit
+        INGEST_RUN.c.use_case == use_case_name, INGEST_RUN.c.started_at < limit
     )
     connection.execute(sa.delete(INGEST_BATCH).where(INGEST_BATCH.c.ingest_run_id.in_(abandoned)))
 

@@ -23,7 +23,7 @@ def answer_approval(
     """
     database = get_engine(settings)
     run = get_training_run(database, training_run)
-    declared = load_use_case(run.use_case, settings)
+    use_case = load_use_case(run.use_case, settings)
     if run.model_version is None or run.verdict is None:
         raise TrainingError(
             f"training run {run.id} of {run.use_case} is {run.status}: there is no version to approve yet",
@@ -36,7 +36,7 @@ def answer_approval(
             hint=f"evergreen gate explain {run.use_case} {candidate.version} tells why",
         )
     if not run.finished:
-        if declared.approval != "manual":
+        if use_case.approval != "manual":
             raise _build_no_approval_error(run.use_case)
         default_reason = "approved" if approved else "denied"
         with lock_use_case(database, run.use_case):
@@ -46,28 +46,28 @@ def answer_approval(
     return train.promote_candidate(settings, training_run)
 
 
-def find_run_to_approve(settings: Settings, use_case: str, version: int | None = None) -> str:
+def find_run_to_approve(settings: Settings, use_case_name: str, version: int | None = None) -> str:
     """The training run of that version; None: of the version that waits for an answer.
 
     Raises TrainingError when there is none, or the use case needs no approval.
     """
-    declared = load_use_case(use_case, settings)
-    if declared.approval != "manual":
-        raise _build_no_approval_error(use_case)
+    use_case = load_use_case(use_case_name, settings)
+    if use_case.approval != "manual":
+        raise _build_no_approval_error(use_case_name)
     database = get_engine(settings)
     if version is not None:
-        return get_run_of_version(database, use_case, version).id
-    run = find_waiting_run(database, use_case)
+        return get_run_of_version(database, use_case_name, version).id
+    run = find_waiting_run(database, use_case_name)
     if run is None:
         raise TrainingError(
-            f"no version of {use_case} waits for an answer",
-            hint=f"evergreen ledger {use_case} shows what was decided",
+            f"no version of {use_case_name} waits for an answer",
+            hint=f"evergreen ledger {use_case_name} shows what was decided",
         )
     return run.id
 
 
-def _build_no_approval_error(use_case: str) -> TrainingError:
+def _build_no_approval_error(use_case_name: str) -> TrainingError:
     return TrainingError(
-        f"{use_case} needs no approval: what passes its gate goes live",
+        f"{use_case_name} needs no approval: what passes its gate goes live",
         hint='declare approval="manual" in the use case to be asked',
     )

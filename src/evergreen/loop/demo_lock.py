@@ -17,26 +17,27 @@ from evergreen.store.connection.locks import hold_lock, is_locked
 
 
 @contextmanager
-def hold_demo_lock(settings: Settings, use_case: str) -> Iterator[None]:
+def hold_demo_lock(settings: Settings, use_case_name: str) -> Iterator[None]:
     """Hold the lock of that use case's demo. Raises AnotherDemo when another demo of it holds it."""
 
     def build_refusal() -> AnotherDemo:
         return AnotherDemo(
-            f"another demo of {use_case} is under way", hint="wait until it has ended, or end it with Ctrl-C"
+            f"another demo of {use_case_name} is under way",
+            hint="wait until it has ended, or end it with Ctrl-C",
         )
 
     with (
         get_engine(settings).connect() as connection,
-        hold_lock(connection, _build_lock_name(use_case), 0.0, idle=True, build_refusal=build_refusal),
+        hold_lock(connection, _build_lock_name(use_case_name), 0.0, idle=True, build_refusal=build_refusal),
     ):
         yield
 
 
-def is_demo_running(settings: Settings, use_case: str) -> bool:
+def is_demo_running(settings: Settings, use_case_name: str) -> bool:
     """Whether a demo of that use case holds its lock."""
     with get_engine(settings).connect() as connection:
-        return is_locked(connection, _build_lock_name(use_case))
+        return is_locked(connection, _build_lock_name(use_case_name))
 
 
-def _build_lock_name(use_case: str) -> str:
-    return f"demo.{use_case}"
+def _build_lock_name(use_case_name: str) -> str:
+    return f"demo.{use_case_name}"

@@ -59,14 +59,14 @@ class VerdictExplanation:
         }
 
 
-def explain_verdict(settings: Settings, use_case: str, version: int) -> VerdictExplanation:
+def explain_verdict(settings: Settings, use_case_name: str, version: int) -> VerdictExplanation:
     """Why that version was promoted, rejected or denied, or what it waits for.
 
     Raises TrainingError when no training on record made that version.
     """
-    load_use_case(use_case, settings)
+    load_use_case(use_case_name, settings)
     database = get_engine(settings)
-    run = get_run_of_version(database, use_case, version)
+    run = get_run_of_version(database, use_case_name, version)
     candidate = Candidate.from_run(run)
     settlement = read_settlement(database, candidate, run.status) if run.finished else None
     try:
@@ -74,7 +74,7 @@ def explain_verdict(settings: Settings, use_case: str, version: int) -> VerdictE
     except RegistryError:  # the run may be deleted, or MLflow away: the verdict is in MariaDB
         card = ""
     return VerdictExplanation(
-        use_case=use_case,
+        use_case=use_case_name,
         version=version,
         training_run=run.id,
         mlflow_run=run.mlflow_run_id,

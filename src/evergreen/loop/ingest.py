@@ -47,7 +47,7 @@ _SAME_ROWS = "the sources gave the same rows as before: nothing changed"
 
 
 def extract_source_rows(
-    settings: Settings, use_case: str, as_of: datetime, source: str = "", *, force: bool = False
+    settings: Settings, use_case_name: str, as_of: datetime, source: str = "", *, force: bool = False
 ) -> ExtractResult:
     """Read every part's raw rows and stage them for `validate_staged_rows`.
 
@@ -56,7 +56,7 @@ def extract_source_rows(
     the tables of the platform and of the use case where they are missing. Raises SourceError and its
     subclasses, SettingsError for a future `as_of`, SchemaMismatch, StoreUnreachable.
     """
-    with open_ingest(settings, use_case, as_of, source, force) as ingest:
+    with open_ingest(settings, use_case_name, as_of, source, force) as ingest:
         database, run, inputs = ingest.database, ingest.run, ingest.plan.inputs
         rows = dict.fromkeys(inputs.parts, 0)
         if ingest.plan.unchanged:
@@ -67,7 +67,7 @@ def extract_source_rows(
         with record_failure(database, run):
             with database.begin() as connection:
                 staging.drop_staged_rows(connection, run.id)
-                staging.drop_abandoned_rows(connection, use_case)
+                staging.drop_abandoned_rows(connection, use_case_name)
             for reading in ingest.plan.readings:
                 chunk = 0
                 for batch in reading.batches():
@@ -162,7 +162,7 @@ def load_clean_rows(settings: Settings, ingest_run: str) -> LoadResult:
 
 def run_ingest(
     settings: Settings,
-    use_case: str,
+    use_case_name: str,
     as_of: datetime,
     source: str = "",
     *,
@@ -175,7 +175,7 @@ def run_ingest(
     the rows that a database gave again have changed nothing. `progress` is called with a part and the number
     of its rows so far. Raises what the three steps raise.
     """
-    with open_ingest(settings, use_case, as_of, source, force) as ingest:
+    with open_ingest(settings, use_case_name, as_of, source, force) as ingest:
         database, run, inputs = ingest.database, ingest.run, ingest.plan.inputs
         if ingest.plan.unchanged:
             record_unchanged_run(ingest)

@@ -98,7 +98,7 @@ class MonitorResult(TypedDict):
     report: str
 
 
-def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftResult:
+def measure_drift(settings: Settings, use_case_name: str, as_of: datetime) -> DriftResult:
     """Compare the predictions since the last verdict with the champion's training data.
 
     A change of the champion that was made by hand is first written to the ledger. Raises NoChampion,
@@ -106,8 +106,8 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
     """
     database = get_engine(settings)
     apply_migrations(database)
-    reconcile_ledger(settings, database, use_case)
-    report = _find_or_measure_report(settings, database, use_case, as_of)
+    reconcile_ledger(settings, database, use_case_name)
+    report = _find_or_measure_report(settings, database, use_case_name, as_of)
     logger.info("%s", report.reason)
     for line in (*report.warnings, *report.notes):
         logger.warning("%s", line)
@@ -125,7 +125,7 @@ def measure_drift(settings: Settings, use_case: str, as_of: datetime) -> DriftRe
     )
 
 
-def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> QualityResult:
+def measure_quality(settings: Settings, use_case_name: str, as_of: datetime) -> QualityResult:
     """Measure what the champion's answers were worth, as far as their outcomes are known; the result is added
     to the drift report of the moment.
 
@@ -133,28 +133,28 @@ def measure_quality(settings: Settings, use_case: str, as_of: datetime) -> Quali
     what `measure_drift` raises.
     """
     database = get_engine(settings)
-    report = _find_or_measure_report(settings, database, use_case, as_of)
+    report = _find_or_measure_report(settings, database, use_case_name, as_of)
     quality = report.quality
     if quality is None:
-        declared = load_use_case(use_case, settings)
-        update_prediction_tables(database, declared)
-        quality = measure_prediction_quality(database, declared, report)
+        use_case = load_use_case(use_case_name, settings)
+        update_prediction_tables(database, use_case)
+        quality = measure_prediction_quality(database, use_case, report)
         add_quality(database, report, quality)
     logger.info("%s", quality.reason)
     return _build_quality_result(report, quality)
 
 
-def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> DecisionResult:
+def decide_retraining(settings: Settings, use_case_name: str, as_of: datetime) -> DecisionResult:
     """Decide whether to retrain, and record the decision with its inputs and its reason, also when it is "no,
     because ...".
 
     Raises what `measure_drift` raises.
     """
     database = get_engine(settings)
-    decision = find_decision(database, use_case, as_of)
+    decision = find_decision(database, use_case_name, as_of)
     if decision is None:
-        report = _find_or_measure_report(settings, database, use_case, as_of)
-        with lock_decisions(database, use_case):
+        report = _find_or_measure_report(settings, database, use_case_name, as_of)
+        with lock_decisions(database, use_case_name):
             decision = _decide(settings, database, report)
     logger.info("retrain: %s", decision.reason)
     return DecisionResult(
@@ -166,19 +166,19 @@ def decide_retraining(settings: Settings, use_case: str, as_of: datetime) -> Dec
     )
 
 
-def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorResult:
+def run_monitor(settings: Settings, use_case_name: str, as_of: datetime) -> MonitorResult:
     """Measure drift, quality and health, decide, tell people, and publish the report, in this order.
 
     `report` is the report's address in MLflow, or the command that shows it where MLflow does not have it.
     Raises what `measure_drift` raises; a target of alerts that is down, and an MLflow that is away once
     everything is decided, are only logged.
     """
-    drift = measure_drift(settings, use_case, as_of)
-    quality = measure_quality(settings, use_case, as_of)
-    health = measure_health(settings, use_case, as_of)
-    decision = decide_retraining(settings, use_case, as_of)
-    alerts: AlertResult = tell_people(settings, use_case, as_of)
-    report = publish_report(settings, use_case, as_of)
+    drift = measure_drift(settings, use_case_name, as_of)
+    quality = measure_quality(settings, use_case_name, as_of)
+    health = measure_health(settings, use_case_name, as_of)
+    decision = decide_retraining(settings, use_case_name, as_of)
+    alerts: AlertResult = tell_people(settings, use_case_name, as_of)
+    report = publish_report(settings, use_case_name, as_of)
     return MonitorResult(
         drift=drift,
         quality=quality,
@@ -191,11 +191,11 @@ def run_monitor(settings: Settings, use_case: str, as_of: datetime) -> MonitorRe
 
 
 def _decide(settings: Settings, database: Engine, report: DriftReport) -> Decision:
-    declared, now = load_use_case(report.use_case, settings), datetime.now(UTC)
+    use_case, now = load_use_case(report.use_case, settings), datetime.now(UTC)
     inputs = collect_governor_inputs(
-        database, declared, report.model_version, report.as_of, now=now, report=report
+        database, use_case, report.model_version, report.as_of, now=now, report=report
     )
-    answer = decide(declared.retrain, inputs)
+    answer = decide(use_case.retrain, inputs)
     return save_decision(
         database,
         Decision(
@@ -215,16 +215,16 @@ def _decide(settings: Settings, database: Engine, report: DriftReport) -> Decisi
 
 
 def _find_or_measure_report(
-    settings: Settings, database: Engine, use_case: str, as_of: datetime
+    settings: Settings, database: Engine, use_case_name: str, as_of: datetime
 ) -> DriftReport:
     """The drift report of (use_case, as_of); measured and saved where there is none yet."""
-    report = find_report(database, use_case, as_of)
+    report = find_report(database, use_case_name, as_of)
     if report is None:
         refuse_future(as_of)
-        champion, declared = require_champion(settings, use_case), load_use_case(use_case, settings)
+        champion, use_case = require_champion(settings, use_case_name), load_use_case(use_case_name, settings)
         # Neither an ingest nor a service of this version need have been there yet.
-        update_prediction_tables(database, declared)
-        report = build_drift_report(database, declared, champion, as_of)
+        update_prediction_tables(database, use_case)
+        report = build_drift_report(database, use_case, champion, as_of)
         report = save_report(database, report)
     return report
 

@@ -59,7 +59,7 @@ class PartitionResult(TypedDict):
 
 
 class ScoreResult(TypedDict):
-    """The sums of `PartitionResult` over all `parts`."""
+    """The sums of `PartitionResult` over all partitions; `parts` is how many there are."""
 
     rows: int
     inserted: int
@@ -67,57 +67,59 @@ class ScoreResult(TypedDict):
 
 
 def plan_partitions(
-    settings: Settings, use_case: str, as_of: datetime, size: int = PARTITION_ROWS
+    settings: Settings, use_case_name: str, as_of: datetime, size: int = PARTITION_ROWS
 ) -> list[Partition]:
     """Divide the entities known as of a moment into partitions of `size` rows.
 
     Together they hold every key, so an ingest meanwhile moves no entity from one to another. The version is
     fixed here, so that one run is scored by one model. Raises NoChampion.
     """
-    declared = load_use_case(use_case, settings)
-    version = require_champion(settings, use_case).version
-    ranges = compute_key_ranges(get_engine(settings), declared, as_of, size)
+    use_case = load_use_case(use_case_name, settings)
+    version = require_champion(settings, use_case_name).version
+    ranges = compute_key_ranges(get_engine(settings), use_case, as_of, size)
     return [{"after": after, "until": until, "model_version": version} for after, until in ranges]
 
 
 def score_partition(
-    settings: Settings, use_case: str, as_of: datetime, partition: Partition
+    settings: Settings, use_case_name: str, as_of: datetime, partition: Partition
 ) -> PartitionResult:
     """Predict one partition and write the predictions to the log, in the channel `batch`, where they are
     counted as those of a service are.
 
     Raises ModelRefused for a version that is not the one that was registered.
     """
-    declared = load_use_case(use_case, settings)
+    use_case = load_use_case(use_case_name, settings)
     database = get_engine(settings)
-    update_prediction_tables(database, declared)
-    frame = read_rows_as_of(database, declared, as_of, partition["after"], partition["until"])
-    model = load_recorded_model(settings, database, declared, partition["model_version"])
-    counter = PredictionCounter(database, declared)
+    update_prediction_tables(database, use_case)
+    frame = read_rows_as_of(database, use_case, as_of, partition["after"], partition["until"])
+    model = load_recorded_model(settings, database, use_case, partition["model_version"])
+    counter = PredictionCounter(database, use_case)
     inserted = 0
     for start in range(0, len(frame), _INSERT_ROWS):
-        rows = build_batch_rows(declared, model, frame.iloc[start : start + _INSERT_ROWS], as_of)
-        inserted += insert_predictions(database, declared, rows, counter)
+        rows = build_batch_rows(use_case, model, frame.iloc[start : start + _INSERT_ROWS], as_of)
+        inserted += insert_predictions(database, use_case, rows, counter)
     return {"rows": len(frame), "inserted": inserted, "model_version": model.version}
 
 
-def run_score(settings: Settings, use_case: str, as_of: datetime) -> ScoreResult:
+def run_score(settings: Settings, use_case_name: str, as_of: datetime) -> ScoreResult:
     """Score all partitions, one after the other."""
-    parts = [
-        score_partition(settings, use_case, as_of, part)
-        for part in plan_partitions(settings, use_case, as_of)
+    results = [
+        score_partition(settings, use_case_name, as_of, partition)
+        for partition in plan_partitions(settings, use_case_name, as_of)
     ]
     return {
-        "rows": sum(part["rows"] for part in parts),
-        "inserted": sum(part["inserted"] for part in parts),
-        "parts": len(parts),
+        "rows": sum(result["rows"] for result in results),
+        "inserted": sum(result["inserted"] for result in results),
+        "parts": len(results),
     }
 
 
-def compute_prediction_id(use_case: str, as_of: datetime, key: Sequence[Any]) -> uuid.UUID:
+def compute_prediction_id(use_case_name: str, as_of: datetime, key: Sequence[Any]) -> uuid.UUID:
     """The id of a key's batch prediction: a UUIDv7 (RFC 9562) with `as_of` as its time, else a hash."""
     milliseconds = int(as_of.timestamp() * 1000)
-    digest = int.from_bytes(hashlib.sha256(repr((use_case, as_of.isoformat(), *key)).encode()).digest()[:10])
+    digest = int.from_bytes(
+        hashlib.sha256(repr((use_case_name, as_of.isoformat(), *key)).encode()).digest()[:10]
+    )
     random_a, random_b = digest >> 68, digest & ((1 << 62) - 1)
     return uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (random_a << 64) | (0b10 << 62) | random_b)
 

@@ -69,7 +69,11 @@ TROUBLES = frozenset({"drift", "realised drop", "estimated drop"})
 
 
 def prepare_training_set(
-    settings: Settings, use_case: str, as_of: datetime, reason: str = "manual", decision: str | None = None
+    settings: Settings,
+    use_case_name: str,
+    as_of: datetime,
+    reason: str = "manual",
+    decision: str | None = None,
 ) -> PreparedTrainingSet:
     """Begin the training run of (use_case, as_of), and see that there is a training set for it.
 
@@ -79,21 +83,21 @@ def prepare_training_set(
     for a moment in the future.
     """
     refuse_future(as_of)
-    declared = load_use_case(use_case, settings)
-    check_metric(declared)
+    use_case = load_use_case(use_case_name, settings)
+    check_metric(use_case)
     database = get_engine(settings)
     apply_migrations(database)
     standing = get_decision(database, decision) if decision else None
     run = runs.start_training_run(
-        database, use_case, as_of, reason, trigger=standing.trigger if standing else None
+        database, use_case_name, as_of, reason, trigger=standing.trigger if standing else None
     )
     if run.mlflow_run_id is None:
         plan = standing.window if standing is not None and standing.trigger != MANUAL else None
         if plan is not None and run.training_window is None:
-            window = choose_training_window(settings, database, declared, run, WindowPlan.from_json(plan))
+            window = choose_training_window(settings, database, use_case, run, WindowPlan.from_json(plan))
             run = runs.update_training_run(database, run.id, training_window=window.to_json())
-        run, _ = dataset.prepare_training_set(settings, database, declared, run)
-    logger.info("training set of %s as of %s: %s rows", use_case, as_of.isoformat(), run.dataset_rows)
+        run, _ = dataset.prepare_training_set(settings, database, use_case, run)
+    logger.info("training set of %s as of %s: %s rows", use_case_name, as_of.isoformat(), run.dataset_rows)
     return {"training_run": run.id, "rows": run.dataset_rows, "digest": run.dataset_digest}
 
 
@@ -104,10 +108,10 @@ def run_search_share(
 
     Each trial is a line in the log and a nested run in MLflow, and is given to `progress`.
     """
-    database, run, declared = _open_run(settings, training_run)
+    database, run, use_case = _open_run(settings, training_run)
     trials: Sequence[Trial] = ()
     if run.params is None:
-        trials = run_worker_share(settings, database, declared, run, worker, progress)
+        trials = run_worker_share(settings, database, use_case, run, worker, progress)
     return {
         "training_run": run.id,
         "worker": worker,
@@ -118,18 +122,18 @@ def run_search_share(
 
 def tune_model(settings: Settings, training_run: str, progress: Progress | None = None) -> TunedModel:
     """Finish whatever is left of the search, and keep its result. A second call only returns it."""
-    database, run, declared = _open_run(settings, training_run)
+    database, run, use_case = _open_run(settings, training_run)
     if run.params is None:
-        with open_study(settings, database, declared, run) as study:
+        with open_study(settings, database, use_case, run) as study:
             workers = [
-                w for w in range(declared.tuning.workers) if not is_worker_finished(study, declared, w)
+                w for w in range(use_case.tuning.workers) if not is_worker_finished(study, use_case, w)
             ]
         for worker in workers:
             run_search_share(settings, training_run, worker, progress)
         run = runs.get_training_run(database, training_run)
     if run.params is None:
-        with open_study(settings, database, declared, run) as study:
-            result, trials = build_search_result(study, declared), list_trials(study)
+        with open_study(settings, database, use_case, run) as study:
+            result, trials = build_search_result(study, use_case), list_trials(study)
         retry_while_unreachable(lambda: log_all_trials(settings, database, run, trials))
         run = runs.get_training_run(database, training_run)
         if run.params is None:  # no other process did it meanwhile
@@ -147,17 +151,17 @@ def tune_model(settings: Settings, training_run: str, progress: Progress | None 
 
 def evaluate_candidate(settings: Settings, training_run: str) -> EvaluatedCandidate:
     """Fit the candidate, compare it with champion and baselines on the hold-out, log one MLflow run."""
-    database, run, declared = _open_run(settings, training_run)
+    database, run, use_case = _open_run(settings, training_run)
     if run.mlflow_run_id is None:
         if run.params is None:
             raise _build_order_error(run, "tune")
         with hold_training_lock(database, run):
-            run = evaluate_run(settings, database, declared, runs.get_training_run(database, run.id))
+            run = evaluate_run(settings, database, use_case, runs.get_training_run(database, run.id))
         if run.params is None:  # its rows could not be read again, so that it began anew
             tune_model(settings, training_run)
             return evaluate_candidate(settings, training_run)
     assert run.metrics is not None
-    evaluation, metric = Evaluation.from_json(run.metrics), declared.gate.metric
+    evaluation, metric = Evaluation.from_json(run.metrics), use_case.gate.metric
     return {
         "training_run": run.id,
         "mlflow_run": run.mlflow_run_id,
@@ -167,11 +171,11 @@ def evaluate_candidate(settings: Settings, training_run: str) -> EvaluatedCandid
 
 def apply_gate(settings: Settings, training_run: str) -> GateResult:
     """Judge the candidate. A rejection is an outcome, not an error, and is recorded like a promotion."""
-    database, run, declared = _open_run(settings, training_run)
+    database, run, use_case = _open_run(settings, training_run)
     if run.verdict is None:
         if run.metrics is None:
             raise _build_order_error(run, "evaluate")
-        verdict = judge_candidate(declared, Evaluation.from_json(run.metrics))
+        verdict = judge_candidate(use_case, Evaluation.from_json(run.metrics))
         run = runs.update_training_run(database, run.id, status="judged", verdict=verdict.to_json())
     verdict = _require_verdict(run)
     for check in verdict.checks:
@@ -191,17 +195,17 @@ def apply_gate(settings: Settings, training_run: str) -> GateResult:
 def register_candidate(settings: Settings, training_run: str) -> RegisteredVersion:
     """Make the candidate a version of the registered model, passed or not, with its record, its model card,
     its reference profile and its error profile. One that passed is the challenger until it is champion."""
-    database, run, declared = _open_run(settings, training_run)
+    database, run, use_case = _open_run(settings, training_run)
     verdict = _require_verdict(run)
     assert run.mlflow_run_id is not None
     mlflow_run = run.mlflow_run_id
 
     if run.model_version is None:
-        with lock_use_case(database, declared.name):
+        with lock_use_case(database, use_case.name):
             run = runs.get_training_run(database, run.id)
             if run.model_version is None:  # no other process did it meanwhile
                 version = retry_while_unreachable(
-                    partial(register_version, settings, database, declared, run, verdict)
+                    partial(register_version, settings, database, use_case, run, verdict)
                 )
                 run = runs.update_training_run(database, run.id, status="registered", model_version=version)
     return {
@@ -224,14 +228,14 @@ def promote_candidate(
     and this one is rejected. Where a person must approve and has not answered yet, or the declared trial has
     not ended, nothing changes. `finding` is what a trial that has ended says of the candidate's quality.
     """
-    database, run, declared = _open_run(settings, training_run)
+    database, run, use_case = _open_run(settings, training_run)
     if run.model_version is None:
         raise _build_order_error(run, "register")
     verdict = _require_verdict(run)
     candidate = candidates.Candidate.from_run(run)
-    needs_approval = declared.approval == "manual"
+    needs_approval = use_case.approval == "manual"
 
-    with lock_use_case(database, declared.name):
+    with lock_use_case(database, use_case.name):
         run = runs.get_training_run(database, run.id)
         if run.finished:
             settlement = candidates.read_settlement(database, candidate, run.status)
@@ -242,8 +246,8 @@ def promote_candidate(
                     database,
                     candidate,
                     needs_approval=needs_approval,
-                    needs_trial=declared.trial is not None,
-                    without_verdict=declared.trial.without_verdict if declared.trial else "promote",
+                    needs_trial=use_case.trial is not None,
+                    without_verdict=use_case.trial.without_verdict if use_case.trial else "promote",
                     finding=finding,
                 )
             )
@@ -281,15 +285,15 @@ def describe_rejection(settings: Settings, training_run: str) -> RejectionResult
 
 def run_train(
     settings: Settings,
-    use_case: str,
+    use_case_name: str,
     as_of: datetime,
     reason: str = "manual",
     progress: Progress | None = None,
 ) -> TrainingResult:
     """Decide by a person's hand, and run all steps in order. Returns their results, with the last step's
     "promoted" and "reason"."""
-    decision = decide_training(settings, use_case, as_of, MANUAL, reason)
-    prepared = prepare_training_set(settings, use_case, as_of, decision["reason"], decision["decision"])
+    decision = decide_training(settings, use_case_name, as_of, MANUAL, reason)
+    prepared = prepare_training_set(settings, use_case_name, as_of, decision["reason"], decision["decision"])
     training_run = prepared["training_run"]
     tuning = tune_model(settings, training_run, progress)
     evaluated = evaluate_candidate(settings, training_run)

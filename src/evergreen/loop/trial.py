@@ -62,7 +62,7 @@ class TrialReport:
 
 def start_declared_trial(
     settings: Settings,
-    use_case: str,
+    use_case_name: str,
     version: int,
     *,
     mode: TrialMode | None = None,
@@ -77,8 +77,8 @@ def start_declared_trial(
     Raises UseCaseError for a share or a duration that cannot be, SettingsError for a rival in another mode,
     and what `start_trial` raises.
     """
-    declared = load_use_case(use_case, settings)
-    policy = declared.trial or Trial()
+    use_case = load_use_case(use_case_name, settings)
+    policy = use_case.trial or Trial()
     if rival is not None and mode not in (None, "ab"):
         raise SettingsError(
             f"a {mode} trial has no version to be compared with but the champion",
@@ -94,20 +94,23 @@ def start_declared_trial(
         duration=policy.duration if duration is None else duration,
     )
     database = get_engine(settings)
-    with lock_use_case(database, use_case, _LOCK_SECONDS):
+    with lock_use_case(database, use_case_name, _LOCK_SECONDS):
         return start_trial(
-            settings, database, declared, version, policy, actor=actor or identify_actor(), rival=rival
+            settings, database, use_case, version, policy, actor=actor or identify_actor(), rival=rival
         )
 
 
-def end_running_trial(settings: Settings, use_case: str, *, reason: str = "", actor: str = "") -> ModelTrial:
+def end_running_trial(
+    settings: Settings, use_case_name: str, *, reason: str = "", actor: str = ""
+) -> ModelTrial:
     """End the running trial by hand. Raises RegistryError when none runs, StoreUnreachable."""
     database = get_engine(settings)
-    trial = find_running_trial(database, use_case)
+    trial = find_running_trial(database, use_case_name)
     if trial is None:
         raise RegistryError(
-            f"no trial of {use_case} runs",
-            hint=f"evergreen trial status {use_case} shows the last ones; evergreen trial start begins one",
+            f"no trial of {use_case_name} runs",
+            hint=f"evergreen trial status {use_case_name} shows the last ones;"
+            " evergreen trial start begins one",
         )
     return end_trial(
         settings,
@@ -119,22 +122,22 @@ def end_running_trial(settings: Settings, use_case: str, *, reason: str = "", ac
     )
 
 
-def read_trial_report(settings: Settings, use_case: str, limit: int = 10) -> TrialReport:
+def read_trial_report(settings: Settings, use_case_name: str, limit: int = 10) -> TrialReport:
     """The newest trials of a use case. Raises StoreUnreachable."""
-    declared = load_use_case(use_case, settings)
+    use_case = load_use_case(use_case_name, settings)
     database = get_engine(settings)
-    trials = read_trials(database, use_case, limit)
+    trials = read_trials(database, use_case_name, limit)
     if not trials:
-        return TrialReport(use_case, None, (), ())
-    rows = count_trial_rows(database, declared, trials[0])
+        return TrialReport(use_case_name, None, (), ())
+    rows = count_trial_rows(database, use_case, trials[0])
     one, other = (rows[1], rows[2]) if len(rows) > 2 else (rows[1], rows[0])
     is_compared = trials[0].mode == "ab" or (one.error is not None and other.error is not None)
     return TrialReport(
-        use_case,
+        use_case_name,
         trials[0],
         rows,
         tuple(trials[1:]),
-        name_error(declared),
-        describe_comparison(declared, one, other) if is_compared else "",
-        compare_trial_versions(database, declared, trials[0]),
+        name_error(use_case),
+        describe_comparison(use_case, one, other) if is_compared else "",
+        compare_trial_versions(database, use_case, trials[0]),
     )

@@ -50,7 +50,7 @@ class UpkeepResult(TypedDict):
     alerts_pruned: int
 
 
-def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResult:
+def run_upkeep(settings: Settings, use_case_name: str, as_of: datetime) -> UpkeepResult:
     """Maintain the partitions of the prediction log and prune history and checks, as of a moment (aware).
 
     It needs no champion and no logged predictions. Tables that do not exist yet are left out, and a second
@@ -58,21 +58,21 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResu
     dropped before their time, and StoreUnreachable.
     """
     refuse_future(as_of)
-    declared, database = load_use_case(use_case, settings), get_engine(settings)
+    use_case, database = load_use_case(use_case_name, settings), get_engine(settings)
     partitions: dict[str, list[str]] = {"added": [], "dropped": []}
-    if sa.inspect(database).has_table(declared.prediction_table):
-        update_prediction_tables(database, declared)
-        partitions = maintain_partitions(database, declared, as_of)
-    delete_refused_counts(database, declared, as_of - declared.serving.retention)
-    delete_counts(database, declared.name, as_of - declared.serving.retention)
-    history = prune_history(database, declared, settings.history_days, as_of)
+    if sa.inspect(database).has_table(use_case.prediction_table):
+        update_prediction_tables(database, use_case)
+        partitions = maintain_partitions(database, use_case, as_of)
+    delete_refused_counts(database, use_case, as_of - use_case.serving.retention)
+    delete_counts(database, use_case.name, as_of - use_case.serving.retention)
+    history = prune_history(database, use_case, settings.history_days, as_of)
     checks = PrunedChecks(0, 0)
     if settings.check_days:
         apply_migrations(database)
         kept_since = as_of - timedelta(days=settings.check_days)
-        checks = prune_checks(database, declared.name, kept_since, kept_alerts=TOLD_ONCE)
+        checks = prune_checks(database, use_case.name, kept_since, kept_alerts=TOLD_ONCE)
     result = UpkeepResult(
-        use_case=use_case,
+        use_case=use_case_name,
         as_of=as_of.isoformat(),
         partitions_added=partitions["added"],
         partitions_dropped=partitions["dropped"],
@@ -81,7 +81,7 @@ def run_upkeep(settings: Settings, use_case: str, as_of: datetime) -> UpkeepResu
         checks_pruned=checks.checks,
         alerts_pruned=checks.alerts,
     )
-    logger.info("%s: %s", use_case, describe_upkeep(result))
+    logger.info("%s: %s", use_case_name, describe_upkeep(result))
     return result
 
 

@@ -28,18 +28,18 @@ def build_pool(use_case: UseCase, columns: Columns, label: np.ndarray | None = N
     inputs = list_model_inputs(use_case)
     numbers = [f.name for f in inputs if f.numeric]
     categories = [f.name for f in inputs if not f.numeric]
-    parts: dict[str, np.ndarray | list[str]] = {}
+    arguments: dict[str, np.ndarray | list[str]] = {}
     if numbers:
         block = np.empty((len(columns[numbers[0]]), len(numbers)), dtype=np.float32)
         for index, name in enumerate(numbers):
             block[:, index] = columns[name]
-        parts |= {"num_feature_data": block, "num_feature_names": numbers}
+        arguments |= {"num_feature_data": block, "num_feature_names": numbers}
     if categories:
         cells = np.empty((len(columns[categories[0]]), len(categories)), dtype=object)
         for index, name in enumerate(categories):
             cells[:, index] = _encode_categories(columns[name])
-        parts |= {"cat_feature_data": cells, "cat_feature_names": categories}
-    return Pool(FeaturesData(**parts), label=None if label is None else list(label))
+        arguments |= {"cat_feature_data": cells, "cat_feature_names": categories}
+    return Pool(FeaturesData(**arguments), label=None if label is None else list(label))
 
 
 def build_input_frame(use_case: UseCase, columns: Columns) -> pd.DataFrame:

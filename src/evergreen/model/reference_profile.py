@@ -166,13 +166,13 @@ def build_slice_profiles(
 
 
 def save_reference_profile(
-    engine: sa.Engine, use_case: str, version: int, profiles: Sequence[FeatureProfile]
+    engine: sa.Engine, use_case_name: str, version: int, profiles: Sequence[FeatureProfile]
 ) -> None:
     """Write a version's profiles, of all rows and of slices, in one transaction, in place of any former
     ones."""
     rows = [
         {
-            "use_case": use_case,
+            "use_case": use_case_name,
             "model_version": version,
             "slice": p.slice,
             "feature": p.feature,
@@ -189,7 +189,7 @@ def save_reference_profile(
     with engine.begin() as connection:
         connection.execute(
             sa.delete(REFERENCE_PROFILE).where(
-                REFERENCE_PROFILE.c.use_case == use_case, REFERENCE_PROFILE.c.model_version == version
+                REFERENCE_PROFILE.c.use_case == use_case_name, REFERENCE_PROFILE.c.model_version == version
             )
         )
         connection.execute(
@@ -198,18 +198,18 @@ def save_reference_profile(
         )
 
 
-def load_reference_profile(engine: sa.Engine, use_case: str, version: int) -> dict[str, FeatureProfile]:
+def load_reference_profile(engine: sa.Engine, use_case_name: str, version: int) -> dict[str, FeatureProfile]:
     """A version's profiles of all rows by feature; empty when none were saved."""
-    return load_sliced_profiles(engine, use_case, version).get(ALL_ROWS, {})
+    return load_sliced_profiles(engine, use_case_name, version).get(ALL_ROWS, {})
 
 
 def load_sliced_profiles(
-    engine: sa.Engine, use_case: str, version: int
+    engine: sa.Engine, use_case_name: str, version: int
 ) -> dict[str, dict[str, FeatureProfile]]:
     """A version's profiles by slice ("" for all rows) and feature; empty when none were saved. Versions that
     were trained before slices were profiled have the profiles of all rows only."""
     statement = sa.select(REFERENCE_PROFILE).where(
-        REFERENCE_PROFILE.c.use_case == use_case, REFERENCE_PROFILE.c.model_version == version
+        REFERENCE_PROFILE.c.use_case == use_case_name, REFERENCE_PROFILE.c.model_version == version
     )
     with get_fast_engine(engine).connect() as connection:
         rows = connection.execute(statement).all()

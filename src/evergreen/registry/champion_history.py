@@ -20,33 +20,33 @@ from evergreen.registry.ledger import (
 from evergreen.store.connection.times import to_naive_utc
 
 
-def find_promotion_time(engine: sa.Engine, use_case: str, version: int) -> datetime | None:
+def find_promotion_time(engine: sa.Engine, use_case_name: str, version: int) -> datetime | None:
     """When that version last became champion, by whatever action (aware UTC); None if never.
 
     A line that is dated ahead counts from when it was recorded.
     """
-    lines = [line for line in read_champion_changes(engine, use_case) if line.to_version == version]
+    lines = [line for line in read_champion_changes(engine, use_case_name) if line.to_version == version]
     return max((min(line.at, line.since) for line in lines), default=None)
 
 
-def find_last_change(engine: sa.Engine, use_case: str) -> Entry | None:
+def find_last_change(engine: sa.Engine, use_case_name: str) -> Entry | None:
     """The newest line after which another version was champion, or none was; None before the first."""
     table = get_ledger_table(engine)
-    return query_newest_entry(engine, table.c.use_case == use_case, table.c.action.in_(CHAMPION_CHANGES))
+    return query_newest_entry(engine, table.c.use_case == use_case_name, table.c.action.in_(CHAMPION_CHANGES))
 
 
-def read_champion_changes(engine: sa.Engine, use_case: str) -> list[Entry]:
+def read_champion_changes(engine: sa.Engine, use_case_name: str) -> list[Entry]:
     """Every change of champion after the use case's last `erase`, oldest first, without that line itself."""
     table = get_ledger_table(engine)
     query = sa.select(table).where(
-        table.c.use_case == use_case,
+        table.c.use_case == use_case_name,
         table.c.action.in_(CHAMPION_CHANGES),
-        build_after_erase_condition(table, use_case),
+        build_after_erase_condition(table, use_case_name),
     )
     return query_entries(engine, query.order_by(table.c.id))
 
 
-def find_former_champion(engine: sa.Engine, use_case: str) -> int | None:
+def find_former_champion(engine: sa.Engine, use_case_name: str) -> int | None:
     """The version that a rollback goes back to; None if there is none.
 
     That is the champion before the present one, or the last one when nobody is champion. A version that was
@@ -58,7 +58,7 @@ def find_former_champion(engine: sa.Engine, use_case: str) -> int | None:
     present: int | None = None
     table = get_ledger_table(engine)
     changes = _select_effective_changes(
-        table, table.c.use_case == use_case, build_after_erase_condition(table, use_case)
+        table, table.c.use_case == use_case_name, build_after_erase_condition(table, use_case_name)
     )
     for line in query_entries(engine, sa.select(changes).order_by(changes.c.id)):
         present = line.to_version
@@ -72,7 +72,7 @@ def find_former_champion(engine: sa.Engine, use_case: str) -> int | None:
     return line_of_succession[-1] if line_of_succession else None
 
 
-def read_champions_at(engine: sa.Engine, at: datetime, use_case: str | None = None) -> dict[str, Entry]:
+def read_champions_at(engine: sa.Engine, at: datetime, use_case_name: str | None = None) -> dict[str, Entry]:
     """By use case, the line that made its champion of that moment (aware); `to_version` is the champion.
 
     A use case that had no champion then is left out. A promotion that was cut short and overtaken, even
@@ -80,7 +80,7 @@ def read_champions_at(engine: sa.Engine, at: datetime, use_case: str | None = No
     """
     table = get_ledger_table(engine)
     changes = _select_effective_changes(
-        table, *([table.c.use_case == use_case] if use_case is not None else [])
+        table, *([table.c.use_case == use_case_name] if use_case_name is not None else [])
     )
     since = _build_effective_time(changes)
     rank = sa.func.row_number().over(

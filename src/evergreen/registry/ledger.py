@@ -120,7 +120,7 @@ class Entry:
 def append_entry(
     engine: sa.Engine,
     *,
-    use_case: str,
+    use_case_name: str,
     action: Action,
     from_version: int | None,
     to_version: int | None,
@@ -139,7 +139,7 @@ def append_entry(
     """
     values = {
         "at": to_naive_utc(at or datetime.now(UTC)),
-        "use_case": use_case,
+        "use_case": use_case_name,
         "action": action,
         "from_version": from_version,
         "to_version": to_version,
@@ -170,24 +170,25 @@ def append_entry(
     return line
 
 
-def read_entries(engine: sa.Engine, use_case: str, limit: int = 100) -> list[Entry]:
+def read_entries(engine: sa.Engine, use_case_name: str, limit: int = 100) -> list[Entry]:
     """The newest lines of a use case, newest first."""
     table = get_ledger_table(engine)
     return query_entries(
-        engine, sa.select(table).where(table.c.use_case == use_case).order_by(table.c.id.desc()).limit(limit)
+        engine,
+        sa.select(table).where(table.c.use_case == use_case_name).order_by(table.c.id.desc()).limit(limit),
     )
 
 
-def read_entries_since_erase(engine: sa.Engine, use_case: str) -> list[Entry]:
+def read_entries_since_erase(engine: sa.Engine, use_case_name: str) -> list[Entry]:
     """The lines of a use case after its newest `erase`, oldest first."""
     table = get_ledger_table(engine)
-    conditions = (table.c.use_case == use_case, build_after_erase_condition(table, use_case))
+    conditions = (table.c.use_case == use_case_name, build_after_erase_condition(table, use_case_name))
     return query_entries(engine, sa.select(table).where(*conditions).order_by(table.c.id))
 
 
 def find_entry(
     engine: sa.Engine,
-    use_case: str,
+    use_case_name: str,
     action: Action,
     *,
     training_run_id: str | None = None,
@@ -206,9 +207,9 @@ def find_entry(
     }
     return query_newest_entry(
         engine,
-        table.c.use_case == use_case,
+        table.c.use_case == use_case_name,
         table.c.action == action,
-        build_after_erase_condition(table, use_case),
+        build_after_erase_condition(table, use_case_name),
         *(table.c[name] == value for name, value in filters.items() if value is not None),
     )
 
@@ -219,11 +220,11 @@ def get_ledger_table(engine: sa.Engine) -> sa.TableClause:
     return _build_table(schema, _has_recorded_at(engine, schema))
 
 
-def build_after_erase_condition(table: sa.TableClause, use_case: str) -> sa.ColumnElement[bool]:
+def build_after_erase_condition(table: sa.TableClause, use_case_name: str) -> sa.ColumnElement[bool]:
     """The lines after the newest `erase` of that use case; all of them if there is none."""
     other = table.alias("erased")
     newest_erase = sa.select(sa.func.coalesce(sa.func.max(other.c.id), 0)).where(
-        other.c.use_case == use_case, other.c.action == "erase"
+        other.c.use_case == use_case_name, other.c.action == "erase"
     )
     return table.c.id > newest_erase.scalar_subquery()
 

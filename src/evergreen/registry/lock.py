@@ -12,7 +12,7 @@ from evergreen.store.connection.locks import hold_lock
 
 @contextmanager
 def lock_use_case(
-    database: sa.Engine, use_case: str, seconds: float = 300.0, *, purpose: str = "training"
+    database: sa.Engine, use_case_name: str, seconds: float = 300.0, *, purpose: str = "training"
 ) -> Iterator[None]:
     """Hold the lock of that use case during the block; one holder at a time, on whatever machine.
 
@@ -22,5 +22,5 @@ def lock_use_case(
     """
     # The default purpose names the lock that trainings of earlier versions hold, which may still run during
     # an update.
-    with database.connect() as connection, hold_lock(connection, f"{purpose}.{use_case}", seconds):
+    with database.connect() as connection, hold_lock(connection, f"{purpose}.{use_case_name}", seconds):
         yield

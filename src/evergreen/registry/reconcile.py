@@ -22,22 +22,22 @@ _ACTOR = "unknown, by hand in MLflow"
 
 
 def reconcile_ledger(
-    settings: Settings, database: sa.Engine, use_case: str, seconds: float = 300.0
+    settings: Settings, database: sa.Engine, use_case_name: str, seconds: float = 300.0
 ) -> Entry | None:
     """Append an `external` line if the alias `champion` was moved or removed by hand; the line, or None.
 
     Further calls, also concurrent ones, append no second line for one change. It waits up to `seconds` for a
     promotion in progress. Raises RegistryUnreachable, StoreUnreachable, StoreError.
     """
-    if _matches_champion(find_last_change(database, use_case), read_champion(settings, use_case)):
+    if _matches_champion(find_last_change(database, use_case_name), read_champion(settings, use_case_name)):
         return None
-    with lock_use_case(database, use_case, seconds):
-        return reconcile_ledger_under_lock(settings, database, use_case)
+    with lock_use_case(database, use_case_name, seconds):
+        return reconcile_ledger_under_lock(settings, database, use_case_name)
 
 
-def reconcile_ledger_under_lock(settings: Settings, database: sa.Engine, use_case: str) -> Entry | None:
+def reconcile_ledger_under_lock(settings: Settings, database: sa.Engine, use_case_name: str) -> Entry | None:
     """`reconcile_ledger` for a caller that holds `lock_use_case` already."""
-    last_change, champion = find_last_change(database, use_case), read_champion(settings, use_case)
+    last_change, champion = find_last_change(database, use_case_name), read_champion(settings, use_case_name)
     if _matches_champion(last_change, champion) or (
         last_change is not None and is_change_unfinished(settings, last_change, champion)
     ):
@@ -46,7 +46,7 @@ def reconcile_ledger_under_lock(settings: Settings, database: sa.Engine, use_cas
     event = f"the champion was set to v{champion.version}" if champion else "the champion was removed"
     entry = append_entry(
         database,
-        use_case=use_case,
+        use_case_name=use_case_name,
         action="external",
         from_version=_find_former_version(settings, last_change),
         to_version=champion.version if champion else None,
@@ -55,7 +55,7 @@ def reconcile_ledger_under_lock(settings: Settings, database: sa.Engine, use_cas
         reason=f"{event} in MLflow and not by Evergreen; noticed at {noticed_at:%Y-%m-%d %H:%M:%S} UTC",
         at=noticed_at,
     )
-    logger.warning("%s: %s", use_case, entry.reason)
+    logger.warning("%s: %s", use_case_name, entry.reason)
     return entry
 
 

@@ -19,7 +19,7 @@ SERVICE_ACTOR = "service"
 
 def record_refusal(
     database: sa.Engine,
-    use_case: str,
+    use_case_name: str,
     version: int,
     run_id: str,
     reason: str,
@@ -31,14 +31,14 @@ def record_refusal(
     Several workers and replicas refuse a version for the same reason and leave one line. `serving_version`
     stays in service (None: no model is). Raises StoreUnreachable, StoreError.
     """
-    standing = _find_refusal(database, use_case, version, run_id, reason)
+    standing = _find_refusal(database, use_case_name, version, run_id, reason)
     if standing is not None:
         return standing
-    with lock_use_case(database, use_case, seconds=30.0, purpose="refusal"):
-        standing = _find_refusal(database, use_case, version, run_id, reason)
+    with lock_use_case(database, use_case_name, seconds=30.0, purpose="refusal"):
+        standing = _find_refusal(database, use_case_name, version, run_id, reason)
         return standing or append_entry(
             database,
-            use_case=use_case,
+            use_case_name=use_case_name,
             action="refuse",
             from_version=serving_version,
             to_version=version,
@@ -49,14 +49,16 @@ def record_refusal(
         )
 
 
-def _find_refusal(database: sa.Engine, use_case: str, version: int, run_id: str, reason: str) -> Entry | None:
+def _find_refusal(
+    database: sa.Engine, use_case_name: str, version: int, run_id: str, reason: str
+) -> Entry | None:
     table = get_ledger_table(database)
     return query_newest_entry(
         database,
-        table.c.use_case == use_case,
+        table.c.use_case == use_case_name,
         table.c.action == "refuse",
         table.c.to_version == version,
         table.c.mlflow_run_id.is_not_distinct_from(run_id or None),
         table.c.reason == reason,
-        build_after_erase_condition(table, use_case),
+        build_after_erase_condition(table, use_case_name),
     )

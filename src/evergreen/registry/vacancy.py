@@ -49,13 +49,13 @@ class Vacancy:
         }
 
 
-def find_vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vacancy | None:
+def find_vacancy(settings: Settings, database: sa.Engine, use_case_name: str) -> Vacancy | None:
     """The last champion in the ledger, for a use case that has none in MLflow.
 
     None before the first champion, after an `erase`, and while a change of champion is under way. Raises
     RegistryUnreachable, StoreUnreachable.
     """
-    line = find_last_change(database, use_case)
+    line = find_last_change(database, use_case_name)
     if line is None or line.action == "erase" or is_change_unfinished(settings, line, None):
         return None
     is_noticed = line.to_version is None
@@ -63,8 +63,8 @@ def find_vacancy(settings: Settings, database: sa.Engine, use_case: str) -> Vaca
     if last_version is None:
         return None
     return Vacancy(
-        use_case,
+        use_case_name,
         last_version,
         noticed_at=line.at if is_noticed else None,
-        deleted=not has_version(settings, use_case, last_version),
+        deleted=not has_version(settings, use_case_name, last_version),
     )

@@ -100,8 +100,8 @@ def verify_model(use_case: UseCase, record: ModelRecord, loaded: LoadedModel) ->
         )
 
 
-def _build_hint(use_case: str) -> str:
+def _build_hint(use_case_name: str) -> str:
     return (
-        f"see who may write to MLflow's artifacts; go back with evergreen rollback {use_case},"
-        f" or train again: evergreen train {use_case}"
+        f"see who may write to MLflow's artifacts; go back with evergreen rollback {use_case_name},"
+        f" or train again: evergreen train {use_case_name}"
     )

@@ -64,7 +64,7 @@ class FileResult(TypedDict):
 
 def score_file(
     settings: Settings,
-    use_case: str,
+    use_case_name: str,
     input: Path,
     output: Path,
     columns: Sequence[str] | None = None,
@@ -89,26 +89,26 @@ def score_file(
     Raises SourceError, ValidationFailed, NoChampion, ServingError, ModelRefused for a champion that is not
     the one on record, RegistryUnreachable and StoreUnreachable.
     """
-    declared = load_use_case(use_case, settings)
+    use_case = load_use_case(use_case_name, settings)
     _check_output(output)
-    raw = _read_input(settings, declared, input)
-    names = _map_column_names(declared)
-    error = _choose_error_column(declared)
+    raw = _read_input(settings, use_case, input)
+    names = _map_column_names(use_case)
+    error = _choose_error_column(use_case)
     choices = (
-        [_parse_column_choice(text, names, use_case) for text in columns]
+        [_parse_column_choice(text, names, use_case_name) for text in columns]
         if columns
-        else _list_default_columns(declared)
+        else _list_default_columns(use_case)
     )
     if on_error is None:
         on_error = "row" if not columns or any(name == error for _, name in choices) else "stop"
     if on_error == "row" and not columns:
         choices.append((error, error))
-    version = require_champion(settings, use_case).version
-    rows = judge_rows(declared, raw, input)
+    version = require_champion(settings, use_case_name).version
+    rows = judge_rows(use_case, raw, input)
     if rows.refusals and on_error == "stop":
         otherwise = ", or score the other rows with --on-error row"
-        raise build_broken_file_error(declared, input, rows.reports, otherwise=otherwise)
-    scored = _score_rows(settings, declared, rows, version)
+        raise build_broken_file_error(use_case, input, rows.reports, otherwise=otherwise)
+    scored = _score_rows(settings, use_case, rows, version)
     frame = scored[[name for _, name in choices]].set_axis([title for title, _ in choices], axis=1)
     _write_output(frame, output, raw_text)
     refusals = list(rows.refusals.items())[:_MOST_REFUSALS]
@@ -194,17 +194,17 @@ def _map_column_names(use_case: UseCase) -> dict[str, str]:
     return names | {name: name for name, _ in _list_default_columns(use_case)} | {error: error}
 
 
-def _parse_column_choice(text: str, names: dict[str, str], use_case: str) -> tuple[str, str]:
+def _parse_column_choice(text: str, names: dict[str, str], use_case_name: str) -> tuple[str, str]:
     """(title, column) of "title=column" or "column"; `names` maps every name to its column.
 
     Raises ServingError with the nearest name.
     """
-    title, equals, name = (part.strip() for part in text.partition("="))
+    title, equals, name = (side.strip() for side in text.partition("="))
     name = name if equals else title
     if not title or name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         raise ServingError(
-            f"--columns names {name!r}, which scoring {use_case} does not give",
+            f"--columns names {name!r}, which scoring {use_case_name} does not give",
             hint=f"did you mean {near[0]!r}?"
             if near
             else f"it gives {', '.join(sorted(set(names.values())))}",
@@ -228,11 +228,11 @@ def _write_output(frame: pd.DataFrame, output: Path, raw_text: bool) -> None:
     # Into a file beside it first: a reader never gets half a file, and a former one stays if this fails. Only
     # its owner may read it, as it holds people's rows, but a former file's mode is kept.
     try:
-        with replace_file(output, keep_mode=True) as part:
+        with replace_file(output, keep_mode=True) as draft:
             if output.suffix.lower() in _PARQUET:
-                frame.to_parquet(part, index=False)
+                frame.to_parquet(draft, index=False)
             else:
-                (frame if raw_text else escape_formulas(frame)).to_csv(part, index=False)
+                (frame if raw_text else escape_formulas(frame)).to_csv(draft, index=False)
     except OSError as error:
         raise ServingError(
             f"{output} cannot be written: {error.strerror or error}", hint="check its folder and the disk"

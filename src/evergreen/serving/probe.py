@@ -155,9 +155,9 @@ def describe_difference(answer: PredictionBody, own: Answer, version: int) -> st
     return ""
 
 
-def _is_overtaken(settings: Settings, use_case: str, version: int, answering: int) -> bool:
+def _is_overtaken(settings: Settings, use_case_name: str, version: int, answering: int) -> bool:
     """Whether another version answers because it has become champion."""
     if answering == version:
         return False
-    champion = read_champion(settings, use_case)
+    champion = read_champion(settings, use_case_name)
     return champion is not None and champion.version == answering

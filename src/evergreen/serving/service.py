@@ -108,9 +108,9 @@ def wrap_app(bento_app: ASGIApp) -> ASGIApp:
 
 
 @functools.cache
-def get_request_metrics(use_case: str) -> RequestMetrics:
+def get_request_metrics(use_case_name: str) -> RequestMetrics:
     """The worker's metrics of requests: the guard counts with them, and the app what it refuses."""
-    return RequestMetrics(use_case)
+    return RequestMetrics(use_case_name)
 
 
 @bentoml.asgi_app(app, path="/")

@@ -18,9 +18,9 @@ from evergreen.settings import Settings
 class JsonFormatter(logging.Formatter):
     """A record as one line of JSON: time (ISO 8601, UTC), level, logger, message, request_id, error."""
 
-    def __init__(self, use_case: str) -> None:
+    def __init__(self, use_case_name: str) -> None:
         super().__init__()
-        self._use_case = use_case
+        self._use_case_name = use_case_name
 
     def format(self, record: logging.LogRecord) -> str:
         """The line for a record."""
@@ -29,7 +29,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
-            "use_case": self._use_case,
+            "use_case": self._use_case_name,
             "process": record.process,
         }
         if request_id := get_request_id():

@@ -169,11 +169,11 @@ def _describe_trial(trial: TrialBody | None) -> str:
     return f"tries v{trial['challenger_version']} {how} until {until:%Y-%m-%d %H:%M} UTC"
 
 
-def format_restart_command(use_case: str) -> str:
+def format_restart_command(use_case_name: str) -> str:
     """The command that restarts a service, so that it loads the present declaration."""
-    return f"evergreen restart {use_case}"
+    return f"evergreen restart {use_case_name}"
 
 
-def format_container_name(use_case: str) -> str:
+def format_container_name(use_case_name: str) -> str:
     """The name of a use case's service in docker-compose.yml."""
-    return f"service-{use_case.replace('_', '-')}"
+    return f"service-{use_case_name.replace('_', '-')}"

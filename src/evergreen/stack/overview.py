@@ -26,7 +26,7 @@ from evergreen.store.records.checks.drift_summary import DriftSummary, describe_
 from evergreen.store.records.summary import StoreSummary, summarize_store
 from evergreen.usecase import UseCase
 
-Part = TypeVar("Part")
+Record = TypeVar("Record")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ReportPlace:
 
 @dataclass(frozen=True)
 class ReadFailure:
-    """Why a part of an overview could not be read."""
+    """Why a record of an overview could not be read."""
 
     error: str
 
@@ -61,10 +61,11 @@ class PresentChampion:
 
 @dataclass(frozen=True)
 class UseCaseOverview:
-    """A use case by parts. None stands for what is not there yet, a ReadFailure for what cannot be read.
+    """What is known of a use case. None stands for what is not there yet, a ReadFailure for what cannot be
+    read.
 
     `champion` is a Vacancy where there was one and MLflow names none now; `standing` is what the service at
-    `service` serves. The other parts are records of the store.
+    `service` serves. The others are records of the store.
     """
 
     title: str
@@ -85,7 +86,7 @@ class UseCaseOverview:
         return not lags and not isinstance(self.champion, Vacancy)
 
     def to_json(self) -> JsonObject:
-        """For `--json`: moments as ISO text, a part that cannot be read as {"error": why}."""
+        """For `--json`: moments as ISO text, a record that cannot be read as {"error": why}."""
         champion = self.champion
         if isinstance(champion, Vacancy):
             described: Any = {"version": None, **champion.to_json()}
@@ -95,18 +96,20 @@ class UseCaseOverview:
         return {
             "title": self.title,
             "service": self.service,
-            "store": _encode_part(self.store),
+            "store": _encode_record(self.store),
             "champion": _encode_moments(described),
-            "standing": standing.to_json() if isinstance(standing, ServiceStatus) else _encode_part(standing),
-            "drift": _encode_part(self.drift),
-            "decision": _encode_part(self.decision),
-            "report": _encode_part(self.report),
-            "predictions": _encode_part(self.predictions),
+            "standing": standing.to_json()
+            if isinstance(standing, ServiceStatus)
+            else _encode_record(standing),
+            "drift": _encode_record(self.drift),
+            "decision": _encode_record(self.decision),
+            "report": _encode_record(self.report),
+            "predictions": _encode_record(self.predictions),
         }
 
 
 def build_overview(settings: Settings, use_case: UseCase) -> UseCaseOverview:
-    """Read every part of a use case. One that cannot be read hinders no other."""
+    """Read everything of a use case's overview. One that cannot be read hinders no other."""
     database = get_engine(settings)
     url = settings.service_urls.get(use_case.name)
     champion = _try_read(lambda: read_champion(settings, use_case.name))
@@ -126,7 +129,7 @@ def build_overview(settings: Settings, use_case: UseCase) -> UseCaseOverview:
     )
 
 
-def _try_read(read: Callable[[], Part]) -> Part | ReadFailure:
+def _try_read(read: Callable[[], Record]) -> Record | ReadFailure:
     """What `read` returns, or the failure in its place."""
     try:
         return read()
@@ -135,16 +138,16 @@ def _try_read(read: Callable[[], Part]) -> Part | ReadFailure:
 
 
 def _describe_champion(
-    settings: Settings, database: sa.Engine, use_case: str, champion: Champion | None
+    settings: Settings, database: sa.Engine, use_case_name: str, champion: Champion | None
 ) -> PresentChampion | Vacancy | None:
     if champion is None:
-        return find_vacancy(settings, database, use_case)
-    since = find_promotion_time(database, use_case, champion.version)
+        return find_vacancy(settings, database, use_case_name)
+    since = find_promotion_time(database, use_case_name, champion.version)
     return PresentChampion(champion.version, since, champion.run_id)
 
 
-def _find_report(settings: Settings, database: sa.Engine, use_case: str) -> ReportPlace | None:
-    record = find_latest_check_report(database, use_case)
+def _find_report(settings: Settings, database: sa.Engine, use_case_name: str) -> ReportPlace | None:
+    record = find_latest_check_report(database, use_case_name)
     if record is None:
         return None
     run = record.attached
@@ -164,12 +167,18 @@ def _read_standing(
         raise
 
 
-def _encode_part(
-    part: StoreSummary | DriftSummary | DecisionSummary | ReportPlace | PredictionCounts | ReadFailure | None,
+def _encode_record(
+    record: StoreSummary
+    | DriftSummary
+    | DecisionSummary
+    | ReportPlace
+    | PredictionCounts
+    | ReadFailure
+    | None,
 ) -> Any:
-    if part is None:
+    if record is None:
         return None
-    return asdict(part) if isinstance(part, ReadFailure) else _encode_moments(part.to_json())
+    return asdict(record) if isinstance(record, ReadFailure) else _encode_moments(record.to_json())
 
 
 def _encode_moments(value: Any) -> Any:

@@ -95,15 +95,15 @@ def restart_named_server(
     process = find_server(_read_running_stack(home, settings, name), settings, name)
     if not process.name.startswith(SERVICE_PREFIX):
         return restart_process(home, process.name, progress=progress)
-    declared = load_use_case(process.name.removeprefix(SERVICE_PREFIX), settings)
+    use_case = load_use_case(process.name.removeprefix(SERVICE_PREFIX), settings)
     if not force:
-        require_model_after_restart(settings, declared, process.url)
+        require_model_after_restart(settings, use_case, process.url)
     environment = collect_restart_settings(settings)
     restarted = restart_process(home, process.name, environment=environment, progress=progress)
     return ServiceRestart(
         **asdict(restarted),
-        use_case=declared.name,
-        standing=_read_service_status(settings, declared, process.url),
+        use_case=use_case.name,
+        standing=_read_service_status(settings, use_case, process.url),
     )
 
 
@@ -140,10 +140,10 @@ def find_server(state: StackState, settings: Settings, name: str) -> ProcessStat
     process = servers.get(name) or servers.get(f"{SERVICE_PREFIX}{name}")
     if process is None:
         if name.removeprefix(SERVICE_PREFIX) in settings.service_urls:
-            use_case = name.removeprefix(SERVICE_PREFIX)
+            use_case_name = name.removeprefix(SERVICE_PREFIX)
             raise StackError(
-                f"the service of {use_case} does not run: it starts by itself with the first champion",
-                hint=f"train one: evergreen train {use_case}",
+                f"the service of {use_case_name} does not run: it starts by itself with the first champion",
+                hint=f"train one: evergreen train {use_case_name}",
             )
         names = sorted(each.removeprefix(SERVICE_PREFIX) for each in servers)
         near = difflib.get_close_matches(name, [*names, *servers], n=1)
@@ -157,7 +157,7 @@ def find_server(state: StackState, settings: Settings, name: str) -> ProcessStat
     return process
 
 
-def require_model_after_restart(settings: Settings, declared: UseCase, url: str) -> None:
+def require_model_after_restart(settings: Settings, use_case: UseCase, url: str) -> None:
     """Raise while a service that has a model would have none after a restart.
 
     NoChampion, SignatureMismatch, RegistryUnreachable; nothing when it has no model now either.
@@ -169,7 +169,7 @@ def require_model_after_restart(settings: Settings, declared: UseCase, url: str)
         return  # it answers nothing now, so a restart cannot make it worse
     if served_version is None:
         return
-    name, force_hint = declared.name, f"evergreen restart {declared.name} --force restarts it all the same"
+    name, force_hint = use_case.name, f"evergreen restart {use_case.name} --force restarts it all the same"
     champion = read_champion(settings, name)
     if champion is None:
         raise NoChampion(
@@ -178,7 +178,7 @@ def require_model_after_restart(settings: Settings, declared: UseCase, url: str)
             hint=f"evergreen rollback {name}, or evergreen train {name}; {force_hint}",
         )
     try:
-        load_model(settings, declared, champion.version)
+        load_model(settings, use_case, champion.version)
     except SignatureMismatch as error:
         raise SignatureMismatch(
             f"the service of {name} answers with v{served_version}, and would have no model after a restart:"
@@ -269,9 +269,9 @@ def _build_not_ready_error(process: ProcessState) -> ChildFailed:
     )
 
 
-def _read_service_status(settings: Settings, declared: UseCase, url: str) -> ServiceStatus | None:
+def _read_service_status(settings: Settings, use_case: UseCase, url: str) -> ServiceStatus | None:
     """What the service serves now; None if it does not answer, or nobody knows who is champion."""
     try:
-        return read_service_status(settings, url, declared, read_champion(settings, declared.name))
+        return read_service_status(settings, url, use_case, read_champion(settings, use_case.name))
     except EvergreenError:
         return None

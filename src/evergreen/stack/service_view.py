@@ -24,7 +24,7 @@ from evergreen.store.records.summary import StoreSummary
 from evergreen.usecase import TIMELESS
 from evergreen.usecase.digest import shorten_digest
 
-Part = TypeVar("Part")
+Record = TypeVar("Record")
 
 
 def render_restart(restarted: Restart) -> RenderableType:
@@ -49,25 +49,25 @@ def _build_overview_table(name: str, overview: UseCaseOverview) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
-    table.add_row("store", _render_part(overview.store, _describe_store))
+    table.add_row("store", _render_record(overview.store, _describe_store))
     table.add_row("champion", _render_champion(overview))
-    table.add_row("service", _render_part(overview.standing, ServiceStatus.describe, _style_standing))
-    table.add_row("drift", _render_part(overview.drift, _describe_drift))
-    table.add_row("decision", _render_part(overview.decision, _describe_decision))
-    table.add_row("report", _render_part(overview.report, partial(_describe_report, name)))
-    table.add_row("predictions", _render_part(overview.predictions, _describe_predictions))
+    table.add_row("service", _render_record(overview.standing, ServiceStatus.describe, _style_standing))
+    table.add_row("drift", _render_record(overview.drift, _describe_drift))
+    table.add_row("decision", _render_record(overview.decision, _describe_decision))
+    table.add_row("report", _render_record(overview.report, partial(_describe_report, name)))
+    table.add_row("predictions", _render_record(overview.predictions, _describe_predictions))
     return table
 
 
-def _render_part(
-    part: Part | ReadFailure | None,
-    describe: Callable[[Part], str],
-    choose_style: Callable[[Part], str] = lambda _: "",
+def _render_record(
+    record: Record | ReadFailure | None,
+    describe: Callable[[Record], str],
+    choose_style: Callable[[Record], str] = lambda _: "",
 ) -> Text:
-    """A part of an overview in words; why it cannot be read, or that there is none yet."""
-    if isinstance(part, ReadFailure):
-        return Text(part.error)
-    return Text(describe(part), style=choose_style(part)) if part else Text("none yet")
+    """A record of an overview in words; why it cannot be read, or that there is none yet."""
+    if isinstance(record, ReadFailure):
+        return Text(record.error)
+    return Text(describe(record), style=choose_style(record)) if record else Text("none yet")
 
 
 def _style_standing(standing: ServiceStatus) -> str:
@@ -77,7 +77,7 @@ def _style_standing(standing: ServiceStatus) -> str:
 def _render_champion(overview: UseCaseOverview) -> Text:
     champion, standing = overview.champion, overview.standing
     if not isinstance(champion, Vacancy):
-        return _render_part(champion, _describe_champion)
+        return _render_record(champion, _describe_champion)
     serves = standing.serves if isinstance(standing, ServiceStatus) else None
     still = f"; the service still answers with v{serves}" if serves is not None else ""
     return Text(f"{champion.describe()}{still}: {champion.remedy}", style="red")
@@ -103,9 +103,9 @@ def _describe_decision(decision: DecisionSummary | DriftSummary) -> str:
     return f"{decision.reason} (as of {shorten_moment(decision.as_of.isoformat())})"
 
 
-def _describe_report(use_case: str, report: ReportPlace) -> str:
+def _describe_report(use_case_name: str, report: ReportPlace) -> str:
     """Where the newest report is: its page in MLflow, or the command that shows it without."""
-    place = report.address or f"evergreen report {use_case}"
+    place = report.address or f"evergreen report {use_case_name}"
     return f"{place} (as of {shorten_moment(report.as_of.isoformat())})"
 
 

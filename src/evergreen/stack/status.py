@@ -133,9 +133,9 @@ def describe_stack_state(state: StackState) -> str:
         kind = "ready" if process.state == "done" else process.state
         names_by_state.setdefault(kind, []).append(process.name)
     troubles = [f"{p.name}: {p.detail}" for p in state.processes if p.state in ("back-off", "unhealthy")]
-    parts = [
+    counts = [
         f"{kind}: {', '.join(names_by_state[kind])}"
         for kind in ("ready", "starting", "restarting", "waiting")
         if kind in names_by_state
     ]
-    return "; ".join([state.phase, *parts, *troubles])
+    return "; ".join([state.phase, *counts, *troubles])

@@ -54,12 +54,12 @@ def render_outcome(outcome: Mapping[str, Any]) -> Table:
 def _format_fact(value: Any, texts_above: set[str]) -> str:
     """A value as text; of a nested one without empty values, and without texts that are in `texts_above`."""
     if isinstance(value, Mapping):
-        parts = {
+        facts = {
             name: each for name, each in value.items() if not isinstance(each, str) or each not in texts_above
         }
-        texts = {name: _format_fact(each, texts_above) for name, each in parts.items()}
+        texts = {name: _format_fact(each, texts_above) for name, each in facts.items()}
         return ", ".join(
-            f"{name} ({text})" if isinstance(parts[name], Mapping) else f"{name} {text}"
+            f"{name} ({text})" if isinstance(facts[name], Mapping) else f"{name} {text}"
             for name, text in texts.items()
             if text
         )

@@ -32,7 +32,7 @@ _MOST_CARDS = 60
 
 
 def write_profile(
-    settings: Settings, use_case: str, as_of: datetime | None = None, output: Path | None = None
+    settings: Settings, use_case_name: str, as_of: datetime | None = None, output: Path | None = None
 ) -> Path:
     """Write the profile of the training set as of a moment (default: now) and return the page's path.
 
@@ -42,21 +42,21 @@ def write_profile(
     Raises EmptyTrainingSet when nothing is stored at all, StoreUnreachable, SettingsError when the page
     cannot be written.
     """
-    declared = load_use_case(use_case, settings)
+    use_case = load_use_case(use_case_name, settings)
     moment = as_of or datetime.now(UTC)
-    frame, labelled = _read_rows(settings, declared, moment)
-    columns = _build_columns(declared, frame, labelled)
+    frame, labelled = _read_rows(settings, use_case, moment)
+    columns = _build_columns(use_case, frame, labelled)
     text = render_page(
-        f"{declared.title}: the data",
+        f"{use_case.title}: the data",
         [
-            declared.meaning,
-            f"As of {moment:%Y-%m-%d %H:%M} UTC. {_describe_rows(declared, len(frame), labelled)}",
+            use_case.meaning,
+            f"As of {moment:%Y-%m-%d %H:%M} UTC. {_describe_rows(use_case, len(frame), labelled)}",
         ],
-        _build_sections(settings, declared, moment, frame, columns, labelled),
+        _build_sections(settings, use_case, moment, frame, columns, labelled),
     )
-    target = output or settings.home / "profiles" / f"{use_case}.html"
+    target = output or settings.home / "profiles" / f"{use_case_name}.html"
     if target.is_dir():
-        target /= f"{use_case}.html"
+        target /= f"{use_case_name}.html"
     try:
         make_private_folder(target.parent)
         # It holds people's values: a new page is for its owner, one that was shared stays shared.

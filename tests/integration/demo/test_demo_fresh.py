@@ -187,7 +187,7 @@ def test_the_ledger_is_not_erased_but_told_of_it(
     for version in (1, 2):
         ledger.append_entry(
             database,
-            use_case="toy",
+            use_case_name="toy",
             action="promote",
             from_version=version - 1 or None,
             to_version=version,
@@ -225,7 +225,7 @@ def toured(filled: Settings, toy_use_case: UseCase, source: DeclaredUpstream) ->
 def decide(settings: Settings, action: ledger.Action, actor: str) -> ledger.Entry:
     return ledger.append_entry(
         get_engine(settings),
-        use_case="toy",
+        use_case_name="toy",
         action=action,
         from_version=None,
         to_version=1,

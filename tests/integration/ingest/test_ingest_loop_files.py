@@ -39,9 +39,9 @@ def folder(toy_settings: Settings, toy_source: Source) -> Path:
     return made
 
 
-def tasks(settings: Settings, use_case: str, as_of: datetime, **more: Any) -> dict[str, Any]:
+def tasks(settings: Settings, use_case_name: str, as_of: datetime, **more: Any) -> dict[str, Any]:
     """The three tasks one after the other."""
-    run = ingest.extract_source_rows(settings, use_case, as_of, **more)["ingest_run"]
+    run = ingest.extract_source_rows(settings, use_case_name, as_of, **more)["ingest_run"]
     ingest.validate_staged_rows(settings, run)
     return ingest.load_clean_rows(settings, run)
 

@@ -211,9 +211,9 @@ def test_a_yes_of_the_governor_that_came_before_the_lock_stands(
     yes = Decision(compute_decision_id("toy", JULY), "toy", JULY, True, "yes, because of drift", None, JULY)
 
     @contextmanager
-    def lock_after_governor(engine: Engine, use_case: str) -> Iterator[None]:
+    def lock_after_governor(engine: Engine, use_case_name: str) -> Iterator[None]:
         save_decision(engine, yes)
-        with lock_decisions(engine, use_case):
+        with lock_decisions(engine, use_case_name):
             yield
 
     monkeypatch.setattr(retraining, "lock_decisions", lock_after_governor)

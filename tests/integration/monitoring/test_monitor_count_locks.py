@@ -58,7 +58,7 @@ def test_counts_are_deleted_while_an_hour_is_counted(database: sa.Engine) -> Non
 def test_two_use_cases_without_counts_are_counted_at_once(database: sa.Engine) -> None:
     both = threading.Barrier(2)
 
-    def count(use_case: str) -> None:
+    def count(use_case_name: str) -> None:
         key = HourKey(1, "online", NOON)
         with database.connect() as connection:
 
@@ -67,8 +67,8 @@ def test_two_use_cases_without_counts_are_counted_at_once(database: sa.Engine) -
                 if isinstance(statement, sa.Delete):
                     both.wait(20)
 
-            lock_hour(connection, use_case, key)
-            write_hour(connection, use_case, key, 3, BINNED)
+            lock_hour(connection, use_case_name, key)
+            write_hour(connection, use_case_name, key, 3, BINNED)
             connection.commit()
 
     tasks = [run(partial(count, name)) for name in ("one", "two")]

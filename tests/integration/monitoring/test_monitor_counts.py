@@ -267,7 +267,7 @@ def test_a_window_may_begin_and_end_within_an_hour(
     bounds = [(-90, 130), (-60, 130), (-90, 120), (0, 60), (10, 20), (15, 15), (0, 10), (50, 60), (-30, 15)]
     assert [count(*each) for each in bounds] == [6, 5, 6, 3, 1, 0, 1, 1, 2]
     # An hour of too many rows is taken as a whole.
-    monkeypatch.setattr(window, "MOST_ROWS_OF_A_PART", 2)
+    monkeypatch.setattr(window, "MOST_RECOUNTED_ROWS", 2)
     counts = read_window_counts(
         profiled, toy_use_case, 1, SLICED, NOON + timedelta(minutes=10), NOON + timedelta(minutes=140)
     )

@@ -65,17 +65,19 @@ def store(toy_settings: Settings) -> Settings:
     return toy_settings.model_copy(update={"check_days": 31})
 
 
-def make_check(engine: sa.Engine, as_of: datetime, use_case: str = "toy") -> str:
+def make_check(engine: sa.Engine, as_of: datetime, use_case_name: str = "toy") -> str:
     """A check of that moment with all that it leaves; its id."""
-    check_id = compute_report_id(use_case, as_of)
-    report = DriftReport(check_id, use_case, as_of, 1, as_of - DAY, as_of, 100, True, "age drifted", (AGE,))
+    check_id = compute_report_id(use_case_name, as_of)
+    report = DriftReport(
+        check_id, use_case_name, as_of, 1, as_of - DAY, as_of, 100, True, "age drifted", (AGE,)
+    )
     save_report(engine, replace(report, prediction=replace(AGE, feature="__prediction__"), metrics=FIGURES))
     finding = HealthFinding("clock", "", "ok", "fine")
-    save_health_report(engine, check_id, HealthReport(use_case, as_of, (finding,)))
+    save_health_report(engine, check_id, HealthReport(use_case_name, as_of, (finding,)))
     save_check_report(
         engine,
         check_id=check_id,
-        use_case=use_case,
+        use_case_name=use_case_name,
         as_of=as_of,
         severity="drift",
         document={"check": check_id},
@@ -83,8 +85,8 @@ def make_check(engine: sa.Engine, as_of: datetime, use_case: str = "toy") -> str
     )
     for kind, status in (("drift", "sent"), ("service", "pending")):
         alert = AlertRecord(
-            id=compute_alert_id(use_case, kind, "", as_of),
-            use_case=use_case,
+            id=compute_alert_id(use_case_name, kind, "", as_of),
+            use_case=use_case_name,
             kind=kind,
             subject="",
             severity="error",

@@ -32,7 +32,7 @@ def database(settings: Settings) -> sa.Engine:
 
 
 class Writer(Protocol):
-    def __call__(self, use_case: str, steps: list[Step]) -> None: ...
+    def __call__(self, use_case_name: str, steps: list[Step]) -> None: ...
 
 
 @pytest.fixture
@@ -42,22 +42,22 @@ def write(mariadb: Database, database: sa.Engine) -> Writer:
     A promotion that was "cut short" was killed before it set the alias.
     """
 
-    def write(use_case: str, steps: list[Step]) -> None:
-        write_lines(database, use_case, steps)
+    def write(use_case_name: str, steps: list[Step]) -> None:
+        write_lines(database, use_case_name, steps)
         mariadb.administer(
             f"UPDATE {get_ledger_schema(str(database.url.database))}.promotion SET recorded_at = at"
-            f" WHERE use_case = '{use_case}'"
+            f" WHERE use_case = '{use_case_name}'"
         )
 
     return write
 
 
-def write_lines(database: sa.Engine, use_case: str, steps: list[Step]) -> None:
+def write_lines(database: sa.Engine, use_case_name: str, steps: list[Step]) -> None:
     former = None
     for minute, (action, version) in enumerate(steps):
         ledger.append_entry(
             database,
-            use_case=use_case,
+            use_case_name=use_case_name,
             action="promote" if action == "cut short" else action,  # type: ignore[arg-type]
             from_version=former,
             to_version=version,
@@ -169,7 +169,7 @@ def test_a_demo_taken_again_as_of_the_same_moment_has_lines_of_its_own(
     def trained(mlflow_run: str) -> ledger.Entry:
         return ledger.append_entry(
             database,
-            use_case="toy",
+            use_case_name="toy",
             action="promote",
             from_version=None,
             to_version=1,

@@ -65,7 +65,7 @@ def promote(
 ) -> ledger.Entry:
     return ledger.append_entry(
         database,
-        use_case="toy",
+        use_case_name="toy",
         action="promote",
         from_version=former,
         to_version=version,

@@ -32,7 +32,7 @@ def database(settings: Settings) -> sa.Engine:
 def promote(database: sa.Engine, version: int = 1) -> ledger.Entry:
     return ledger.append_entry(
         database,
-        use_case="toy",
+        use_case_name="toy",
         action="promote",
         from_version=None,
         to_version=version,

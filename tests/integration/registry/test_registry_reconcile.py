@@ -43,7 +43,7 @@ def database(settings: Settings, registry: MlflowClient) -> sa.Engine:
 def write(database: sa.Engine, version: int | None, former: int | None, action: str = "promote") -> Any:
     return ledger.append_entry(
         database,
-        use_case="toy",
+        use_case_name="toy",
         action=action,  # type: ignore[arg-type]
         from_version=former,
         to_version=version,

@@ -156,7 +156,7 @@ def test_a_promotion_that_was_cut_short_can_be_withdrawn(line_up: World) -> None
     roll_back_champion(line_up.settings, "parcel")
     ledger.append_entry(
         get_engine(line_up.settings),
-        use_case="parcel",
+        use_case_name="parcel",
         action="promote",
         from_version=first,
         to_version=second,

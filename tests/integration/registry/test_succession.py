@@ -146,7 +146,7 @@ def test_an_erased_succession_leaves_its_lines_alone(made: World, tmp_path: Path
     [version] = register_models(made.settings, other, tmp_path / "other", [1])
     line = ledger.append_entry(
         database,
-        use_case="other",
+        use_case_name="other",
         action="promote",
         from_version=None,
         to_version=version,

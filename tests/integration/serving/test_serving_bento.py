@@ -62,7 +62,7 @@ def test_the_built_bento_serves(made: World, tmp_path: Path) -> None:
     (version,) = register_models(made.settings, titanic, tmp_path, [1])
     set_champion(made.settings, "titanic", version)
     plain = ("bentoml", "serve", tag)
-    with running(made, tmp_path / "run", use_case="titanic", command=plain, more=home) as service:
+    with running(made, tmp_path / "run", use_case_name="titanic", command=plain, more=home) as service:
         assert_listens_only_on(service)
         with service.client() as client:
             assert client.metadata()["title"] == "Titanic from a bento"

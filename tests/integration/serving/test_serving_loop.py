@@ -35,7 +35,7 @@ def promote(made: World, version: int, former: int | None) -> None:
     """As the train DAG does: the ledger and then the alias."""
     append_entry(
         get_engine(made.settings),
-        use_case="parcel",
+        use_case_name="parcel",
         action="promote",
         from_version=former,
         to_version=version,

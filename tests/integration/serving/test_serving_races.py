@@ -44,7 +44,7 @@ def third(made: World, one_more: int) -> int:
     def line(action: ledger.Action, former: int | None, new: int | None) -> None:
         ledger.append_entry(
             get_engine(made.settings),
-            use_case="parcel",
+            use_case_name="parcel",
             action=action,
             from_version=former,
             to_version=new,

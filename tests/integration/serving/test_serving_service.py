@@ -174,7 +174,7 @@ def test_metadata_documentation_and_metrics(made: World, service: Service) -> No
 
 
 def test_without_a_champion_the_service_is_up_but_not_ready(made: World, tmp_path: Path) -> None:
-    with running(made, tmp_path, use_case="titanic", ready=False) as service, service.client() as client:
+    with running(made, tmp_path, use_case_name="titanic", ready=False) as service, service.client() as client:
         assert httpx.get(f"{service.url}/livez").status_code == 200
         assert httpx.get(f"{service.url}/readyz").status_code == 503
         eventually(lambda: "no champion" in client.metadata()["trouble"])
@@ -201,7 +201,7 @@ def made_passenger() -> dict[str, object]:
 def test_an_unknown_use_case_stops_the_start_in_words(made: World, tmp_path: Path) -> None:
     with (
         pytest.raises(AssertionError, match="there is no use case 'parcle'"),
-        running(made, tmp_path, use_case="parcle"),
+        running(made, tmp_path, use_case_name="parcle"),
     ):
         pass
     assert "did you mean 'parcel'?" in (tmp_path / "service.log").read_text()

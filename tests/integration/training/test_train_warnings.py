@@ -133,7 +133,7 @@ def test_a_verdict_of_before_there_were_warnings_is_explained(toy_store: Setting
     )
     ledger.append_entry(
         database,
-        use_case="toy",
+        use_case_name="toy",
         action="reject",
         from_version=None,
         to_version=7,

@@ -20,12 +20,12 @@ def render_backtest(finished: Backtest) -> RenderableType:
     """`evergreen backtest`: the policies, the retrains of those that one could declare, and the advice."""
     result = finished.result
     advice = result.recommendation
-    parts: list[RenderableType] = [_describe_run(result, finished.fits_found), _build_table(result)]
-    parts += [Text(f"Note: {note}") for note in result.notes]
+    blocks: list[RenderableType] = [_describe_run(result, finished.fits_found), _build_table(result)]
+    blocks += [Text(f"Note: {note}") for note in result.notes]
     candidates = [policy for policy in result.policies if policy.kind in ("declared", "given")]
     for policy in candidates:
-        parts.append(_describe_retrains(policy))
-    parts.append(
+        blocks.append(_describe_retrains(policy))
+    blocks.append(
         Text.assemble(
             "\n",
             ("Declare ", "bold"),
@@ -34,9 +34,9 @@ def render_backtest(finished: Backtest) -> RenderableType:
         )
     )
     if advice.declaration:
-        parts.append(Text(f"    {advice.declaration}", style="green", no_wrap=True, overflow="ignore"))
-    parts.append(Text(f"\n{finished.page.resolve()}", no_wrap=True, overflow="ignore"))
-    return Group(*parts)
+        blocks.append(Text(f"    {advice.declaration}", style="green", no_wrap=True, overflow="ignore"))
+    blocks.append(Text(f"\n{finished.page.resolve()}", no_wrap=True, overflow="ignore"))
+    return Group(*blocks)
 
 
 def _describe_run(result: BacktestResult, fits_found: int) -> Text:

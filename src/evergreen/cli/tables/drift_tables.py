@@ -33,19 +33,19 @@ def render_window_drift(drift: WindowDrift) -> RenderableType:
     }
     if drift.since is not None:
         facts["since"] = f"{drift.since:%Y-%m-%d %H:%M} UTC, estimated by the hour"
-    parts: list[RenderableType] = [
+    blocks: list[RenderableType] = [
         render_title(f"{drift.use_case}: drift of a chosen window"),
         render_outcome(facts),
         _render_features(drift.features),
     ]
     if drift.slices:
-        parts += [Text(""), _render_slices(drift.slices)]
+        blocks += [Text(""), _render_slices(drift.slices)]
     lines = [*(f"warning: {each}" for each in drift.warnings), *drift.notes]
-    parts += [Text(line, style="yellow") for line in lines[:_MOST_NOTES]]
+    blocks += [Text(line, style="yellow") for line in lines[:_MOST_NOTES]]
     if len(lines) > _MOST_NOTES:
-        parts.append(Text(f"and {len(lines) - _MOST_NOTES} more: --json has all", style="dim"))
-    parts.append(Text(_suggest_next_step(drift), style="dim"))
-    return Group(*parts)
+        blocks.append(Text(f"and {len(lines) - _MOST_NOTES} more: --json has all", style="dim"))
+    blocks.append(Text(_suggest_next_step(drift), style="dim"))
+    return Group(*blocks)
 
 
 def _render_features(features: tuple[FeatureFigures, ...]) -> RenderableType:

@@ -30,10 +30,12 @@ _MOST_NOTES = 8
 _ALERT_STYLES = {"sent": "green", "pending": "yellow", "failed": "red", "no_target": "dim"}
 
 
-def render_decisions(use_case: str, entries: Sequence[DecisionEntry]) -> RenderableType:
+def render_decisions(use_case_name: str, entries: Sequence[DecisionEntry]) -> RenderableType:
     """`evergreen decisions`: a row per decision, the newest first."""
     if not entries:
-        return Text(f"No decision of {use_case} is on record: evergreen run monitor {use_case} makes one.")
+        return Text(
+            f"No decision of {use_case_name} is on record: evergreen run monitor {use_case_name} makes one."
+        )
     table = build_grid("as of (UTC)", "retrain", "trigger", "outcome", "reason")
     for column in table.columns[:-1]:
         column.no_wrap = True
@@ -44,7 +46,7 @@ def render_decisions(use_case: str, entries: Sequence[DecisionEntry]) -> Rendera
         # The first word of the reason stands in its own column.
         reason = decision.reason.partition(", because ")[2] or decision.reason
         add_row(table, moment, answer, decision.trigger or "", _render_outcome(entry), reason)
-    hint = f"\nEvery check of one: evergreen decisions {use_case} --show MOMENT"
+    hint = f"\nEvery check of one: evergreen decisions {use_case_name} --show MOMENT"
     return Group(table, Text(hint, style="dim"))
 
 
@@ -163,7 +165,7 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
         "saved": str(path) if path else None,
     }
     lines = {name: value for name, value in facts.items() if value}
-    parts: list[RenderableType] = [render_title(report.title), render_outcome(lines)]
+    blocks: list[RenderableType] = [render_title(report.title), render_outcome(lines)]
     drifting = [feature for feature in report.features if feature.severity in ("drift", "warning")]
     if drifting:
         table = build_grid("feature", "severity", "PSI", "limit", "since (UTC)", right=("PSI", "limit"))
@@ -173,13 +175,13 @@ def render_report(report: CheckReport, address: str, path: Path | None) -> Rende
             severity = Text(feature.severity, style=style)
             psi, limit = format_number(feature.psi, 3), format_number(feature.limit)
             add_row(table, feature.feature, severity, psi, limit, since)
-        parts.append(table)
+        blocks.append(table)
         if len(drifting) > _MOST_FEATURES:
-            parts.append(Text(f"and {len(drifting) - _MOST_FEATURES} more", style="dim"))
-    parts += [Text(note, style="yellow") for note in report.notes[:_MOST_NOTES]]
+            blocks.append(Text(f"and {len(drifting) - _MOST_FEATURES} more", style="dim"))
+    blocks += [Text(note, style="yellow") for note in report.notes[:_MOST_NOTES]]
     if len(report.notes) > _MOST_NOTES:
-        parts.append(Text(f"and {len(report.notes) - _MOST_NOTES} more notes on the page", style="dim"))
+        blocks.append(Text(f"and {len(report.notes) - _MOST_NOTES} more notes on the page", style="dim"))
     if path is None:
         hint = f"The page with every histogram: evergreen report {report.use_case} --open"
-        parts.append(Text(hint, style="dim"))
-    return Group(*parts)
+        blocks.append(Text(hint, style="dim"))
+    return Group(*blocks)

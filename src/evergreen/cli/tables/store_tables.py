@@ -263,10 +263,10 @@ def render_ingest_run(run: Mapping[str, Any]) -> RenderableType:
     return Group(*blocks)
 
 
-def render_datasets(use_case: str, entries: Sequence[TrainingSetEntry]) -> RenderableType:
+def render_datasets(use_case_name: str, entries: Sequence[TrainingSetEntry]) -> RenderableType:
     """`evergreen dataset list`: a line per training run."""
     if not entries:
-        return f"No model of {use_case} was trained yet: evergreen train {use_case}"
+        return f"No model of {use_case_name} was trained yet: evergreen train {use_case_name}"
     table = build_grid("training run", "as of (UTC)", "status", "version", "rows", "digest", "MLflow run")
     for entry in entries:
         add_row(

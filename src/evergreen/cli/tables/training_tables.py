@@ -29,7 +29,7 @@ _RESULTS = {
 }
 
 
-def render_training(use_case: str, outcome: TrainingResult) -> RenderableType:
+def render_training(use_case_name: str, outcome: TrainingResult) -> RenderableType:
     """`evergreen train`: the search, the contestants' metrics, every check, and the outcome."""
     tuning = outcome["tuning"]
     params = ", ".join(f"{name} {_format_number(value)}" for name, value in tuning["params"].items())
@@ -42,7 +42,7 @@ def render_training(use_case: str, outcome: TrainingResult) -> RenderableType:
     ending = (
         []
         if not (outcome["promoted"] or outcome["waiting"])
-        else [Text(), render_promotion_result(use_case, outcome)]
+        else [Text(), render_promotion_result(use_case_name, outcome)]
     )
     return Group(
         Text(
@@ -57,18 +57,18 @@ def render_training(use_case: str, outcome: TrainingResult) -> RenderableType:
     )
 
 
-def render_promotion_result(use_case: str, outcome: PromotionResult | TrainingResult) -> RenderableType:
+def render_promotion_result(use_case_name: str, outcome: PromotionResult | TrainingResult) -> RenderableType:
     """Whether a version is champion now, and if not, why."""
-    version = f"{use_case} v{outcome['version']}"
+    version = f"{use_case_name} v{outcome['version']}"
     warnings = [Text(f"Warning: {reason}", style="yellow") for reason in outcome["warnings"]]
     if outcome["promoted"]:
         return Group(Text(f"{version} is champion", style="green"), *warnings)
     if outcome["on_trial"]:
-        text = f"{version} passed the gate and waits for its trial: evergreen run deploy {use_case}"
+        text = f"{version} passed the gate and waits for its trial: evergreen run deploy {use_case_name}"
         return Group(Text(text, style="yellow"), *warnings)
     if outcome["waiting"]:
         text = (
-            f"{version} passed the gate and waits for approval: evergreen approve {use_case}"
+            f"{version} passed the gate and waits for approval: evergreen approve {use_case_name}"
             f" {outcome['version']}"
         )
         return Group(Text(text, style="yellow"), *warnings)
@@ -131,12 +131,12 @@ def _render_checks(checks: Sequence[Check]) -> Table:
 
 def _render_check_counts(checks: Sequence[Check]) -> Text:
     counts = Counter(check.result for check in checks)
-    parts = [f"{counts['passed']} of {len(checks)} checks passed"]
+    clauses = [f"{counts['passed']} of {len(checks)} checks passed"]
     if counts["failed"]:
-        parts.append(f"{counts['failed']} failed")
+        clauses.append(f"{counts['failed']} failed")
     if counts["warning"]:
-        parts.append(f"{counts['warning']} warning{'s' if counts['warning'] > 1 else ''}")
-    return Text(", ".join(parts))
+        clauses.append(f"{counts['warning']} warning{'s' if counts['warning'] > 1 else ''}")
+    return Text(", ".join(clauses))
 
 
 def _format_number(value: Any) -> str:

@@ -38,30 +38,30 @@ class CandidateTrial(TypedDict):
 _NO_TRIAL: CandidateTrial = {"trial": None, "training_run": None, "version": None}
 
 
-def start_candidate_trial(settings: Settings, use_case: str) -> CandidateTrial:
+def start_candidate_trial(settings: Settings, use_case_name: str) -> CandidateTrial:
     """Start the declared trial of the candidate that waits for it; that one's trial where it has begun.
 
     Nothing is done where the use case declares no trial, or no candidate waits for one. Raises what
     `start_trial` raises.
     """
-    declared = load_use_case(use_case, settings)
-    if declared.trial is None:
+    use_case = load_use_case(use_case_name, settings)
+    if use_case.trial is None:
         return _NO_TRIAL
     database = get_engine(settings)
-    run = find_waiting_run(database, use_case)
+    run = find_waiting_run(database, use_case_name)
     # It also says whether a person must approve first, or the candidate is champion or overtaken by now.
     if run is None or run.status != "waiting" or not promote_candidate(settings, run.id)["on_trial"]:
         return _NO_TRIAL
     version = run.model_version
     assert version is not None
-    with lock_use_case(database, use_case):
-        trial = find_last_trial(database, use_case, version, run.mlflow_run_id or "")
+    with lock_use_case(database, use_case_name):
+        trial = find_last_trial(database, use_case_name, version, run.mlflow_run_id or "")
         if trial is None:
-            trial = start_trial(settings, database, declared, version, declared.trial, actor=DEPLOY)
+            trial = start_trial(settings, database, use_case, version, use_case.trial, actor=DEPLOY)
     return {"trial": trial.id, "training_run": run.id, "version": version}
 
 
-def is_trial_over(settings: Settings, use_case: str, started: CandidateTrial) -> bool:
+def is_trial_over(settings: Settings, use_case_name: str, started: CandidateTrial) -> bool:
     """Whether a trial has ended, also where there is none; one that is long overdue is ended here."""
     if started["trial"] is None:
         return True
@@ -69,11 +69,13 @@ def is_trial_over(settings: Settings, use_case: str, started: CandidateTrial) ->
     trial = find_trial(database, started["trial"])
     if trial is None:
         raise TrainingError(
-            f"the trial of {use_case} version {started['version']} is not in model_trial any more",
-            hint=f"run deploy again: evergreen run deploy {use_case}",
+            f"the trial of {use_case_name} version {started['version']} is not in model_trial any more",
+            hint=f"run deploy again: evergreen run deploy {use_case_name}",
         )
     if trial.is_running and datetime.now(UTC) > trial.ends_at + _OVERDUE:
-        trial = end_trial_in_time(settings, database, load_use_case(use_case, settings), trial, actor=DEPLOY)
+        trial = end_trial_in_time(
+            settings, database, load_use_case(use_case_name, settings), trial, actor=DEPLOY
+        )
     return not trial.is_running
 
 

@@ -85,37 +85,39 @@ class DeployResult(TypedDict):
     finalize: FinalResult
 
 
-def run_deploy(settings: Settings, use_case: str) -> DeployResult:
+def run_deploy(settings: Settings, use_case_name: str) -> DeployResult:
     """All steps in order; it takes as long as a declared trial does."""
-    healthy = wait_until_healthy(settings, use_case)
-    trial = try_candidate(settings, use_case)
-    serving_champion = wait_for_champion(settings, use_case)
-    report = probe_service(settings, use_case)
+    healthy = wait_until_healthy(settings, use_case_name)
+    trial = try_candidate(settings, use_case_name)
+    serving_champion = wait_for_champion(settings, use_case_name)
+    report = probe_service(settings, use_case_name)
     return {
         "healthy": healthy,
         **trial,
         "serving_champion": serving_champion,
         "probe": report,
-        "finalize": finalize_deployment(settings, use_case, report),
+        "finalize": finalize_deployment(settings, use_case_name, report),
     }
 
 
-def try_candidate(settings: Settings, use_case: str) -> TrialSteps:
+def try_candidate(settings: Settings, use_case_name: str) -> TrialSteps:
     """Try the candidate that waits for a trial, if there is one, and promote or reject it afterwards."""
-    started = start_candidate_trial(settings, use_case)
+    started = start_candidate_trial(settings, use_case_name)
     if started["trial"] is None:
         return {}
     # It ends with the trial's declared time at the latest, also where no service is there to end it.
-    wait_until(lambda: is_trial_over(settings, use_case, started), poll_seconds=_TRIAL_POLL_SECONDS)
+    wait_until(lambda: is_trial_over(settings, use_case_name, started), poll_seconds=_TRIAL_POLL_SECONDS)
     return {"trial": started, "settle": settle_candidate_trial(settings, started)}
 
 
-def wait_until_healthy(settings: Settings, use_case: str, timeout_seconds: float = 120.0) -> HealthResult:
+def wait_until_healthy(
+    settings: Settings, use_case_name: str, timeout_seconds: float = 120.0
+) -> HealthResult:
     """Wait until the service answers; the supervisor may have just begun to start it.
 
     Raises ServiceUnreachable.
     """
-    url = find_service_url(settings, use_case)
+    url = find_service_url(settings, use_case_name)
     began = time.monotonic()
     trouble: ServiceUnreachable | None = None
     with open_own_client(settings, url, timeout=5.0) as client:
@@ -136,7 +138,7 @@ def wait_until_healthy(settings: Settings, use_case: str, timeout_seconds: float
     raise trouble
 
 
-def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float = 60.0) -> ServingResult:
+def wait_for_champion(settings: Settings, use_case_name: str, timeout_seconds: float = 60.0) -> ServingResult:
     """Wait until the service answers with the champion's version and holds the present declaration.
 
     Raises NoChampion, or ServingError with the service's own reason. A service that holds another declaration
@@ -144,7 +146,7 @@ def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float 
     probe requests drawn from the new one would blame the champion for it.
     """
     began = time.monotonic()
-    declared, url = load_use_case(use_case, settings), find_service_url(settings, use_case)
+    use_case, url = load_use_case(use_case_name, settings), find_service_url(settings, use_case_name)
     champion: Champion
     status: ServiceStatus
     with open_own_client(settings, url, timeout=5.0) as client:
@@ -153,42 +155,42 @@ def wait_for_champion(settings: Settings, use_case: str, timeout_seconds: float 
             """Whether the service is where it should be, or holds a declaration that it will not change."""
             nonlocal champion, status
             # Asked each time: another training run may promote its candidate while this one waits.
-            champion = require_champion(settings, use_case)
-            status = build_service_status(client.metadata(), url, declared, champion)
+            champion = require_champion(settings, use_case_name)
+            status = build_service_status(client.metadata(), url, use_case, champion)
             return not status.follows if status.outdated else not status.behind
 
         wait_until(is_decided, timeout_seconds, poll_seconds=_POLL_SECONDS)
     if status.outdated:
         raise ServingError(
-            f"the service of {use_case} at {url} {status.describe()}"
+            f"the service of {use_case_name} at {url} {status.describe()}"
             + (f" (it says: {status.trouble})" if status.trouble else ""),
             hint=status.declaration_hint
-            or f"run {format_restart_command(use_case)}, then this again; in containers:"
-            f" docker compose restart {format_container_name(use_case)}",
+            or f"run {format_restart_command(use_case_name)}, then this again; in containers:"
+            f" docker compose restart {format_container_name(use_case_name)}",
         )
     if status.behind:
         raise ServingError(
-            f"{use_case} is served by version {status.serves} and not by the champion, "
+            f"{use_case_name} is served by version {status.serves} and not by the champion, "
             f"version {champion.version}: {status.trouble or 'the service has not noticed it'}",
             hint="see the service's log; `evergreen status` shows where it is",
         )
     return {"model_version": champion.version, "seconds": round(time.monotonic() - began, 1)}
 
 
-def probe_service(settings: Settings, use_case: str, now: datetime | None = None) -> ProbeDocument:
+def probe_service(settings: Settings, use_case_name: str, now: datetime | None = None) -> ProbeDocument:
     """Send drawn and recently logged rows and compare the service's answers with the champion's own.
 
     `now` (aware; None: this moment) is up to when logged rows are read. Raises nothing for bad answers:
     `finalize_deployment` judges them.
     """
-    declared = load_use_case(use_case, settings)
-    champion = require_champion(settings, use_case)
-    rows = collect_probe_rows(settings, declared, champion.version, now or datetime.now(UTC))
-    url = find_service_url(settings, use_case)
-    return send_probe_requests(settings, declared, url, champion.version, rows).to_json()
+    use_case = load_use_case(use_case_name, settings)
+    champion = require_champion(settings, use_case_name)
+    rows = collect_probe_rows(settings, use_case, champion.version, now or datetime.now(UTC))
+    url = find_service_url(settings, use_case_name)
+    return send_probe_requests(settings, use_case, url, champion.version, rows).to_json()
 
 
-def finalize_deployment(settings: Settings, use_case: str, probe: ProbeDocument) -> FinalResult:
+def finalize_deployment(settings: Settings, use_case_name: str, probe: ProbeDocument) -> FinalResult:
     """Accept good answers; after bad ones give the alias back to the former champion and record it.
 
     Where the version that answered badly is no longer champion and its predecessor is not either, nothing is
@@ -200,9 +202,9 @@ def finalize_deployment(settings: Settings, use_case: str, probe: ProbeDocument)
         return {"model_version": version, "rows": report.rows}
     reason = report.describe()
     database = get_engine(settings)
-    with lock_use_case(database, use_case):
+    with lock_use_case(database, use_case_name):
         withdrawal = withdraw_champion(
-            settings, database, load_use_case(use_case, settings), version, actor=DEPLOY, reason=reason
+            settings, database, load_use_case(use_case_name, settings), version, actor=DEPLOY, reason=reason
         )
     if withdrawal.outcome == "overtaken":
         overtaken_by = withdrawal.champion_version
@@ -214,15 +216,15 @@ def finalize_deployment(settings: Settings, use_case: str, probe: ProbeDocument)
         hint = f"it stays champion, because version {former} cannot take over: {withdrawal.obstacle}"
     else:
         hint = "there is no former champion to go back to: see the service's log and train again"
-    raise ServingError(f"{use_case} version {version} answers badly, {reason}", hint=hint)
+    raise ServingError(f"{use_case_name} version {version} answers badly, {reason}", hint=hint)
 
 
-def find_service_url(settings: Settings, use_case: str) -> str:
+def find_service_url(settings: Settings, use_case_name: str) -> str:
     """The address of a use case's service. Raises ServiceUnreachable when the settings have none."""
-    url = settings.service_urls.get(use_case)
+    url = settings.service_urls.get(use_case_name)
     if not url:
         raise ServiceUnreachable(
-            f"the address of {use_case}'s prediction service is not known",
-            hint=f'start the stack, or set EVERGREEN_SERVICE_URLS=\'{{"{use_case}": "http://host:port"}}\'',
+            f"the address of {use_case_name}'s prediction service is not known",
+            hint=f'start the stack, or set EVERGREEN_SERVICE_URLS=\'{{"{use_case_name}": "http://host:port"}}\'',
         )
     return url

@@ -58,7 +58,7 @@ class RollbackReport:
 
 
 def roll_back_champion(
-    settings: Settings, use_case: str, to: int | None = None, *, actor: str = "", reason: str = ""
+    settings: Settings, use_case_name: str, to: int | None = None, *, actor: str = "", reason: str = ""
 ) -> RollbackReport:
     """Make a former champion champion again, and wait until the service answers with it.
 
@@ -66,17 +66,17 @@ def roll_back_champion(
     when there is none to go back to, RegistryError when there is nothing to do, or the version was never
     champion, was deleted or cannot be loaded, SignatureMismatch when it does not fit the declaration.
     """
-    declared = load_use_case(use_case, settings)
+    use_case = load_use_case(use_case_name, settings)
     database = get_engine(settings)
-    with lock_use_case(database, use_case):
+    with lock_use_case(database, use_case_name):
         restoration = roll_back(
-            settings, database, declared, to, actor=actor or identify_actor(), reason=reason
+            settings, database, use_case, to, actor=actor or identify_actor(), reason=reason
         )
     entry = restoration.entry
     assert entry.to_version is not None
-    seconds, remark = _wait_for_service(settings, use_case, entry.to_version, restoration.began)
+    seconds, remark = _wait_for_service(settings, use_case_name, entry.to_version, restoration.began)
     return RollbackReport(
-        use_case=use_case,
+        use_case=use_case_name,
         from_version=entry.from_version,
         to_version=entry.to_version,
         at=entry.at,
@@ -88,10 +88,10 @@ def roll_back_champion(
 
 
 def _wait_for_service(
-    settings: Settings, use_case: str, version: int, began: float
+    settings: Settings, use_case_name: str, version: int, began: float
 ) -> tuple[float | None, str]:
     """Seconds from `began` until the service answered with that version (None: it does not), and a remark."""
-    url = settings.service_urls.get(use_case)
+    url = settings.service_urls.get(use_case_name)
     if not url:
         return None, "the service's address is not known here; it follows by itself within seconds"
     metadata: MetadataBody

@@ -42,25 +42,25 @@ class AlertResult(TypedDict):
     alerts: list[str]
 
 
-def tell_people(settings: Settings, use_case: str, as_of: datetime) -> AlertResult:
+def tell_people(settings: Settings, use_case_name: str, as_of: datetime) -> AlertResult:
     """Raise the alerts of the check of a moment, and deliver them and whatever waits from earlier ones.
 
     What was told within `EVERGREEN_ALERT_REPEAT_HOURS` is not told again. A target that is down, or an
     address that is none, is logged and fails nothing; the next run tries again.
     """
     database, now = get_engine(settings), datetime.now(UTC)
-    report = find_report(database, use_case, as_of)
+    report = find_report(database, use_case_name, as_of)
     if report is not None and not report.pruned:
-        decision = find_decision(database, use_case, as_of)
+        decision = find_decision(database, use_case_name, as_of)
         trials = [
             trial
-            for trial in read_trials(database, use_case)
+            for trial in read_trials(database, use_case_name)
             if trial.ended_at is not None and now - trial.ended_at < _TRIALS_ENDED_WITHIN
         ]
         health = read_health_report(database, report.id)
         _raise(settings, database, collect_alerts(report, health, decision, trials), as_of, now)
     deliver_waiting(settings, now)
-    return {"alerts": [alert.title for alert in list_alerts_of_check(database, use_case, as_of)]}
+    return {"alerts": [alert.title for alert in list_alerts_of_check(database, use_case_name, as_of)]}
 
 
 def tell_rejection(settings: Settings, run: TrainingRun, reason: str) -> None:
@@ -108,9 +108,9 @@ def send_test_message(settings: Settings) -> dict[str, str]:
     return dict(deliver_text(targets, "Evergreen: test", body))
 
 
-def read_alerts(settings: Settings, use_case: str | None, limit: int) -> list[AlertRecord]:
+def read_alerts(settings: Settings, use_case_name: str | None, limit: int) -> list[AlertRecord]:
     """The newest alerts, of one use case or of all, newest first."""
-    return list_alerts(get_engine(settings), use_case, limit)
+    return list_alerts(get_engine(settings), use_case_name, limit)
 
 
 def _raise(

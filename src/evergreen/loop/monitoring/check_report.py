@@ -82,7 +82,7 @@ class KeptReport:
         return CheckReport.from_json(self.document)
 
 
-def publish_report(settings: Settings, use_case: str, as_of: datetime) -> ReportResult:
+def publish_report(settings: Settings, use_case_name: str, as_of: datetime) -> ReportResult:
     """Make the report of the check of a moment, keep it, and attach it to a run of MLflow, with earlier ones
     that MLflow does not have.
 
@@ -92,13 +92,13 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
     """
     database = get_engine(settings)
     apply_migrations(database)
-    drift_report = find_report(database, use_case, as_of)
+    drift_report = find_report(database, use_case_name, as_of)
     if drift_report is None:
         raise StoreError(
-            f"{use_case} has no check as of {as_of:%Y-%m-%d %H:%M:%S} UTC",
-            hint=f"make it: evergreen run monitor {use_case} --as-of {as_of.isoformat()}",
+            f"{use_case_name} has no check as of {as_of:%Y-%m-%d %H:%M:%S} UTC",
+            hint=f"make it: evergreen run monitor {use_case_name} --as-of {as_of.isoformat()}",
         )
-    command = f"evergreen report {use_case} --as-of {as_of.isoformat()}"
+    command = f"evergreen report {use_case_name} --as-of {as_of.isoformat()}"
     if drift_report.pruned:
         return ReportResult(
             check=drift_report.id,
@@ -109,12 +109,12 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
             command=command,
             notes=[DROPPED],
         )
-    declared = load_use_case(use_case, settings)
-    report = build_check_report(read_check_records(database, declared, drift_report))
+    use_case = load_use_case(use_case_name, settings)
+    report = build_check_report(read_check_records(database, use_case, drift_report))
     record = save_check_report(
         database,
         check_id=report.check,
-        use_case=use_case,
+        use_case_name=use_case_name,
         as_of=as_of,
         severity=report.severity,
         document=report.to_json(),
@@ -134,25 +134,26 @@ def publish_report(settings: Settings, use_case: str, as_of: datetime) -> Report
     )
 
 
-def find_kept_report(settings: Settings, use_case: str, until: datetime | None = None) -> KeptReport:
+def find_kept_report(settings: Settings, use_case_name: str, until: datetime | None = None) -> KeptReport:
     """The newest report, or the newest of a check up to `until` (aware). MLflow is not asked.
 
     Raises StoreError where there is none, or where its document was dropped, and StoreUnreachable.
     """
-    record = find_latest_check_report(get_engine(settings), use_case, until)
+    record = find_latest_check_report(get_engine(settings), use_case_name, until)
     if record is None:
         when = f" up to {until:%Y-%m-%d %H:%M} UTC" if until else " yet"
         raise StoreError(
-            f"{use_case} has no monitoring report{when}",
-            hint=f"a check makes one: evergreen run monitor {use_case}",
+            f"{use_case_name} has no monitoring report{when}",
+            hint=f"a check makes one: evergreen run monitor {use_case_name}",
         )
     address = _format_address(settings, record.attached)
     if record.document is None:
         moment = record.as_of.strftime("%Y-%m-%dT%H:%M:%S")
         place = f"its page may still be in MLflow: {address}; " if address else ""
         raise StoreError(
-            f"{use_case}'s check as of {record.as_of:%Y-%m-%d %H:%M} UTC has no report any more: {DROPPED}",
-            hint=f"{place}its decision and all inputs: evergreen decisions {use_case} --show {moment}",
+            f"{use_case_name}'s check as of {record.as_of:%Y-%m-%d %H:%M} UTC has no report any more:"
+            f" {DROPPED}",
+            hint=f"{place}its decision and all inputs: evergreen decisions {use_case_name} --show {moment}",
         )
     return KeptReport(record.check_id, record.as_of, record.severity, record.document, address)
 
@@ -173,7 +174,7 @@ def save_report_file(report: KeptReport, path: Path) -> None:
         ) from error
 
 
-def save_page_in_home(settings: Settings, use_case: str, report: KeptReport) -> Path:
+def save_page_in_home(settings: Settings, use_case_name: str, report: KeptReport) -> Path:
     """Write the page to `reports/` in the home, in place of the use case's former one; its path.
 
     Raises SettingsError where it cannot be written.
@@ -185,7 +186,7 @@ def save_page_in_home(settings: Settings, use_case: str, report: KeptReport) -> 
         raise SettingsError(
             f"{folder} cannot be made: {error.strerror}", hint="save the page elsewhere: --output FILE.html"
         ) from error
-    path = folder / f"{use_case}.html"
+    path = folder / f"{use_case_name}.html"
     save_report_file(report, path)
     return path
 

@@ -51,30 +51,30 @@ class DecisionEntry:
 
 
 def read_decisions(
-    settings: Settings, use_case: str, *, last: int, since: datetime | None
+    settings: Settings, use_case_name: str, *, last: int, since: datetime | None
 ) -> list[DecisionEntry]:
     """The last decisions of a use case, as of moments from `since` on (aware), the newest first."""
     engine = get_engine(settings)
     apply_migrations(engine)
     return [
         _build_entry(settings, decision)
-        for decision in list_decisions(engine, use_case, since=since, limit=last)
+        for decision in list_decisions(engine, use_case_name, since=since, limit=last)
     ]
 
 
-def find_decision_entry(settings: Settings, use_case: str, wanted: str) -> DecisionEntry:
+def find_decision_entry(settings: Settings, use_case_name: str, wanted: str) -> DecisionEntry:
     """The newest decision whose id or whose moment (ISO 8601, UTC) begins so. Raises StoreError where there
     is none."""
     engine = get_engine(settings)
     apply_migrations(engine)
     text = wanted.strip().lower().replace(" ", "t")
-    for decision in list_decisions(engine, use_case, limit=_MOST_LOOKED_THROUGH):
+    for decision in list_decisions(engine, use_case_name, limit=_MOST_LOOKED_THROUGH):
         names = (decision.id, decision.as_of.isoformat().lower())
         if len(text) >= _LEAST_TEXT and any(name.startswith(text) for name in names):
             return _build_entry(settings, decision)
     raise StoreError(
-        f"{use_case} has no decision {wanted!r}",
-        hint=f"evergreen decisions {use_case} shows their moments, and with --json their ids",
+        f"{use_case_name} has no decision {wanted!r}",
+        hint=f"evergreen decisions {use_case_name} shows their moments, and with --json their ids",
     )
 
 
@@ -82,8 +82,8 @@ def _build_entry(settings: Settings, decision: Decision) -> DecisionEntry:
     if not decision.retrain:
         return DecisionEntry(decision, None)
     engine = get_engine(settings)
-    declared = load_use_case(decision.use_case, settings)
-    outcome = find_retrain_outcome(engine, declared, decision, datetime.now(UTC))
+    use_case = load_use_case(decision.use_case, settings)
+    outcome = find_retrain_outcome(engine, use_case, decision, datetime.now(UTC))
     run = find_training_run(engine, decision.use_case, decision.as_of)
     window = TrainingWindow.from_json(run.training_window) if run and run.training_window else None
     return DecisionEntry(decision, outcome, window)

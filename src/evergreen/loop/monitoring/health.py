@@ -39,36 +39,36 @@ class HealthResult(TypedDict):
     troubles: list[str]
 
 
-def measure_health(settings: Settings, use_case: str, as_of: datetime) -> HealthResult:
+def measure_health(settings: Settings, use_case_name: str, as_of: datetime) -> HealthResult:
     """Look at the data and the service of a check, and keep the findings with it.
 
     The drift of the moment has been measured before; StoreError if not. A service that does not answer is a
     finding. Of a check whose findings were dropped, because it is old, nothing is looked at.
     """
     database = get_engine(settings)
-    report = find_report(database, use_case, as_of)
+    report = find_report(database, use_case_name, as_of)
     if report is None:
         raise StoreError(
-            f"there is no drift report of {use_case} as of {as_of.isoformat()}",
-            hint=f"measure drift first: evergreen run monitor {use_case}",
+            f"there is no drift report of {use_case_name} as of {as_of.isoformat()}",
+            hint=f"measure drift first: evergreen run monitor {use_case_name}",
         )
     health = read_health_report(database, report.id)
     if report.pruned:
         return HealthResult(severity="unknown", findings=0, troubles=[DROPPED])
     if health is None:
-        counts = read_service_counts(settings, use_case)
-        declared = load_use_case(use_case, settings)
-        health = measure.measure_health(database, declared, report, counts, datetime.now(UTC))
+        counts = read_service_counts(settings, use_case_name)
+        use_case = load_use_case(use_case_name, settings)
+        health = measure.measure_health(database, use_case, report, counts, datetime.now(UTC))
         health = save_health_report(database, report.id, health)
     for finding in health.troubles:
         logger.warning("health: %s", finding.sentence)
     return _summarize(health)
 
 
-def read_service_counts(settings: Settings, use_case: str) -> ServiceCounts | None:
+def read_service_counts(settings: Settings, use_case_name: str) -> ServiceCounts | None:
     """What the use case's service has counted; None where the settings name no service. Never raises: what is
     wrong is the counts' `trouble`."""
-    url = settings.service_urls.get(use_case)
+    url = settings.service_urls.get(use_case_name)
     if not url:
         return None
     headers = build_headers(settings.api_key.get_secret_value(), ONLINE)

@@ -51,7 +51,7 @@ class TrainingDecision(TypedDict):
 
 def decide_training(
     settings: Settings,
-    use_case: str,
+    use_case_name: str,
     as_of: datetime,
     cause: TrainingCause = "manual",
     reason: str = "manual",
@@ -62,15 +62,15 @@ def decide_training(
     future.
     """
     refuse_future(as_of)
-    declared, database = load_use_case(use_case, settings), get_engine(settings)
+    use_case, database = load_use_case(use_case_name, settings), get_engine(settings)
     apply_migrations(database)
-    own_id = compute_decision_id(use_case, as_of, cause)
-    decision = _find_standing(database, use_case, as_of, own_id)
+    own_id = compute_decision_id(use_case_name, as_of, cause)
+    decision = _find_standing(database, use_case_name, as_of, own_id)
     if decision is None:
-        with lock_decisions(database, use_case):
+        with lock_decisions(database, use_case_name):
             # The governor may have decided meanwhile.
-            decision = _find_standing(database, use_case, as_of, own_id)
-            decision = decision or _decide(database, declared, as_of, cause, reason, own_id)
+            decision = _find_standing(database, use_case_name, as_of, own_id)
+            decision = decision or _decide(database, use_case, as_of, cause, reason, own_id)
     logger.info("train: %s", decision.reason)
     return TrainingDecision(
         retrain=decision.retrain,
@@ -80,9 +80,9 @@ def decide_training(
     )
 
 
-def _find_standing(database: Engine, use_case: str, as_of: datetime, own_id: str) -> Decision | None:
+def _find_standing(database: Engine, use_case_name: str, as_of: datetime, own_id: str) -> Decision | None:
     """The governor's yes as of that moment, else the decision of that id; None where neither is made."""
-    governor = find_decision(database, use_case, as_of)
+    governor = find_decision(database, use_case_name, as_of)
     return governor if governor is not None and governor.retrain else get_decision(database, own_id)
 
 

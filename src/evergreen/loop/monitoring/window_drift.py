@@ -112,7 +112,7 @@ class WindowDrift:
         return write_document(self)
 
 
-def measure_window_drift(settings: Settings, use_case: str, request: WindowRequest) -> WindowDrift:
+def measure_window_drift(settings: Settings, use_case_name: str, request: WindowRequest) -> WindowDrift:
     """Compare a window of the prediction log with a reference, by counts.
 
     Each call is a comparison of its own, corrected for the features and slices in it, not for other calls.
@@ -120,26 +120,26 @@ def measure_window_drift(settings: Settings, use_case: str, request: WindowReque
     named, StoreError for a version without a reference profile and for a window without predictions, and
     StoreUnreachable.
     """
-    declared, now = load_use_case(use_case, settings), datetime.now(UTC)
+    use_case, now = load_use_case(use_case_name, settings), datetime.now(UTC)
     channels = _choose_channels(request.channels)
-    slices = [parse_slice(declared, text) for text in request.slices]
-    bounds = choose_bounds(declared, request, now)
-    version = request.version or require_champion(settings, use_case).version
+    slices = [parse_slice(use_case, text) for text in request.slices]
+    bounds = choose_bounds(use_case, request, now)
+    version = request.version or require_champion(settings, use_case_name).version
     other_version = request.against_version or version
     database = get_engine(settings)
     window = ChosenWindow(version, *bounds.window, channels)
     if bounds.against is None:
-        comparison = compare_with_profile(database, declared, window, other_version, slices)
+        comparison = compare_with_profile(database, use_case, window, other_version, slices)
         reference = SideFacts(
             other_version, None, None, _count_profile_rows(comparison.reference).get(ALL_ROWS, 0)
         )
     else:
         other = ChosenWindow(other_version, *bounds.against, channels)
-        comparison = compare_with_window(database, declared, window, other, slices)
+        comparison = compare_with_window(database, use_case, window, other, slices)
         counted = comparison.other
         assert counted is not None
         reference = SideFacts(other_version, counted.start, counted.end, counted.rows)
-    return _build_window_drift(use_case, window, reference, comparison)
+    return _build_window_drift(use_case_name, window, reference, comparison)
 
 
 @dataclass(frozen=True)
@@ -231,7 +231,7 @@ def _check_order(start: datetime, end: datetime, start_option: str, end_option: 
 
 
 def _build_window_drift(
-    use_case: str, window: ChosenWindow, reference: SideFacts, comparison: WindowComparison
+    use_case_name: str, window: ChosenWindow, reference: SideFacts, comparison: WindowComparison
 ) -> WindowDrift:
     result, counted = comparison.result, comparison.window
     figures = _arrange_figures(result.metrics)
@@ -243,7 +243,7 @@ def _build_window_drift(
         if name != ALL_ROWS
     ]
     return WindowDrift(
-        use_case=use_case,
+        use_case=use_case_name,
         severity=result.severity,
         drifted=result.drifted,
         reason=result.reason,

@@ -49,7 +49,7 @@ def build_metric_function(
     predicted_class = find_class_numbers(use_case, scores.predictions)
     probabilities, class_numbers = scores.probabilities, list_judged_classes(use_case)
     classes = probabilities.shape[1]
-    parts = _build_sum_matrix(
+    matrix = _build_sum_matrix(
         _list_class_sums(truth, predicted_class, probabilities),
         3 * classes + 2 + CALIBRATION_BINS,
         codes,
@@ -59,7 +59,7 @@ def build_metric_function(
 
     def compute_all(counts: Counts) -> dict[str, Floats]:
         """The metrics of classes under each weighting."""
-        metrics = _compute_class_metrics(_compute_sums(parts, counts), classes, class_numbers)
+        metrics = _compute_class_metrics(_compute_sums(matrix, counts), classes, class_numbers)
         areas = [_compute_areas(curve, counts) for curve in curves]
         metrics["roc_auc"] = np.mean([roc for roc, _ in areas], axis=0)
         metrics["pr_auc"] = np.mean([pr for _, pr in areas], axis=0)
@@ -120,23 +120,23 @@ def _compute_class_metrics(sums: Floats, classes: int, class_numbers: tuple[int,
     }
 
 
-def _compute_share(part: Floats, whole: Floats) -> Floats:
-    """`part / whole`, 0 where the whole is 0."""
-    return np.asarray(part / np.maximum(whole, 1.0))
+def _compute_share(amount: Floats, whole: Floats) -> Floats:
+    """`amount / whole`, 0 where the whole is 0."""
+    return np.asarray(amount / np.maximum(whole, 1.0))
 
 
-def _build_sum_matrix(parts: list[_WeightedSum], sums: int, codes: npt.NDArray[np.intp], groups: int) -> Any:
-    """The parts as a sparse float64 matrix (sums, groups), in which rows of one group are added up."""
+def _build_sum_matrix(terms: list[_WeightedSum], sums: int, codes: npt.NDArray[np.intp], groups: int) -> Any:
+    """The terms as a sparse float64 matrix (sums, groups), in which rows of one group are added up."""
     # 32 bits, as SciPy's indices have: there are several for each of millions of rows.
-    places = np.concatenate([np.broadcast_to(place, len(rows)).astype(np.int32) for place, rows, _ in parts])
-    columns = np.concatenate([codes[rows].astype(np.int32) for _, rows, _ in parts])
-    values = np.concatenate([values for _, _, values in parts])
+    places = np.concatenate([np.broadcast_to(place, len(rows)).astype(np.int32) for place, rows, _ in terms])
+    columns = np.concatenate([codes[rows].astype(np.int32) for _, rows, _ in terms])
+    values = np.concatenate([values for _, _, values in terms])
     return coo_matrix((values, (places, columns)), shape=(sums, groups)).tocsr()
 
 
-def _compute_sums(parts: Any, counts: Counts) -> Floats:
-    """Each part's sum in each resample, of shape (sums, b), in float64: counts come out exactly."""
-    return np.asarray(parts @ np.ascontiguousarray(counts.T, dtype=np.float64))
+def _compute_sums(matrix: Any, counts: Counts) -> Floats:
+    """Each sum in each resample, of shape (sums, b), in float64: counts come out exactly."""
+    return np.asarray(matrix @ np.ascontiguousarray(counts.T, dtype=np.float64))
 
 
 @dataclass(frozen=True, eq=False)

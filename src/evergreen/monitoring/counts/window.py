@@ -1,4 +1,4 @@
-"""The counts of a window of any length: whole hours from the table, the parts of hours at its ends from the
+"""The counts of a window of any length: whole hours from the table, the partial hours at its ends from the
 log."""
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from evergreen.store.predictions.counts import (
 )
 from evergreen.usecase import UseCase
 
-# A part of an hour is counted anew where the hour has at most so many rows, which takes about a second; where
+# A partial hour is counted anew where the hour has at most so many rows, which takes about a second; where
 # it has more, the whole hour is taken.
-MOST_ROWS_OF_A_PART = 200_000
+MOST_RECOUNTED_ROWS = 200_000
 
 
 @dataclass(frozen=True)
@@ -95,15 +95,15 @@ def read_window_counts(
     )
     rows_by_hour = dict(zip(hourly.hours, hourly.rows.tolist(), strict=True))
     hourly = hourly.drop_hours(uncounted)
-    parts: list[tuple[datetime, datetime]] = []
+    partial_hours: list[tuple[datetime, datetime]] = []
     inner_start, inner_end = outer_start, outer_end
-    if start > outer_start and rows_by_hour.get(outer_start, 0) <= MOST_ROWS_OF_A_PART:
+    if start > outer_start and rows_by_hour.get(outer_start, 0) <= MOST_RECOUNTED_ROWS:
         inner_start = outer_start + HOUR
-        parts.append((start, min(inner_start, end)))
-    if end < outer_end and rows_by_hour.get(outer_end - HOUR, 0) <= MOST_ROWS_OF_A_PART:
+        partial_hours.append((start, min(inner_start, end)))
+    if end < outer_end and rows_by_hour.get(outer_end - HOUR, 0) <= MOST_RECOUNTED_ROWS:
         inner_end = outer_end - HOUR
         if inner_end >= inner_start:
-            parts.append((inner_end, end))
+            partial_hours.append((inner_end, end))
     rows = sum(
         count
         for hour, count in rows_by_hour.items()
@@ -111,18 +111,18 @@ def read_window_counts(
     )
     counts = add_counts(blank, hourly.sum(inner_start, inner_end))
     anew = _join_hours(hour for hour in uncounted if inner_start <= hour < inner_end)
-    for part_start, part_end in (*parts, *anew):
-        hour = floor_hour(part_start)
+    for span_start, span_end in (*partial_hours, *anew):
+        hour = floor_hour(span_start)
         # Nothing is asked of hours without rows.
         if rows_by_hour.get(hour) or hour in uncounted:
             some_rows, some = recount_window(
-                engine, use_case, version, profiles, part_start, part_end, channels
+                engine, use_case, version, profiles, span_start, span_end, channels
             )
             rows += some_rows
             counts = add_counts(counts, some)
     return WindowCounts(
-        start if parts and parts[0][0] == start else inner_start,
-        end if parts and parts[-1][1] == end else inner_end,
+        start if partial_hours and partial_hours[0][0] == start else inner_start,
+        end if partial_hours and partial_hours[-1][1] == end else inner_end,
         rows,
         counts,
         hourly,

@@ -89,9 +89,9 @@ def collect_governor_inputs(
     return replace(inputs, labels=_count_labels(engine, use_case, run, inputs.change_since, as_of))
 
 
-def _find_training(engine: sa.Engine, use_case: str, version: int) -> TrainingRun | None:
+def _find_training(engine: sa.Engine, use_case_name: str, version: int) -> TrainingRun | None:
     try:
-        return get_run_of_version(engine, use_case, version)
+        return get_run_of_version(engine, use_case_name, version)
     except TrainingError:  # a version that Evergreen did not train, or whose record was erased
         return None
 
@@ -126,13 +126,13 @@ def _read_window_start(run: TrainingRun | None) -> datetime | None:
 
 
 def _collect_drift(
-    engine: sa.Engine, use_case: str, report: DriftReport | None, decisions: Sequence[Decision]
+    engine: sa.Engine, use_case_name: str, report: DriftReport | None, decisions: Sequence[Decision]
 ) -> DriftEvidence | None:
     if report is None:
         return None
     former = (GovernorInputs.from_json(each.inputs).drift for each in decisions if each.inputs)
     newest = next((evidence for evidence in former if evidence is not None), None)
-    verdicts = read_drift_verdicts(engine, use_case, report.as_of)
+    verdicts = read_drift_verdicts(engine, use_case_name, report.as_of)
     return build_drift_evidence(report, verdicts, newest.since if newest else None)
 
 

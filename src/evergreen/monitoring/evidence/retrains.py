@@ -144,9 +144,9 @@ def find_retrain_under_way(engine: sa.Engine, use_case: UseCase, now: datetime) 
     return None
 
 
-def find_running_training(engine: sa.Engine, use_case: str, now: datetime) -> TrainingRun | None:
+def find_running_training(engine: sa.Engine, use_case_name: str, now: datetime) -> TrainingRun | None:
     """The training of that use case that is under way; None where none is, or where it was interrupted."""
-    run = find_unfinished_run(engine, use_case, besides="")
+    run = find_unfinished_run(engine, use_case_name, besides="")
     return run if run is not None and is_training_alive(engine, run, now) else None
 
 

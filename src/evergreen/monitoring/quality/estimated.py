@@ -148,14 +148,14 @@ class _Counter:
         )
         return {group: each.cells for group, each in scores.items()}
 
-    def join(self, parts: Sequence[Counted]) -> Counted | None:
-        """All parts together; None where there are none."""
-        if not parts:
+    def join(self, pieces: Sequence[Counted]) -> Counted | None:
+        """All pieces together; None where there are none."""
+        if not pieces:
             return None
-        cells = [part for part in parts if isinstance(part, ScoreCells)]
+        cells = [piece for piece in pieces if isinstance(piece, ScoreCells)]
         if cells:
             return join_cells(cells)
-        regions = [part for part in parts if not isinstance(part, ScoreCells)]
+        regions = [piece for piece in pieces if not isinstance(piece, ScoreCells)]
         return np.asarray(np.sum(regions, axis=0), dtype=np.int64)
 
     def estimate(self, counted: Counted | None) -> tuple[QualityEstimate, ...]:

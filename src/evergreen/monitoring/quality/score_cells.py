@@ -64,11 +64,11 @@ def choose_metrics(use_case: UseCase) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in names if name in possible))
 
 
-def join_cells(parts: list[ScoreCells]) -> ScoreCells:
-    """The cells of all parts."""
+def join_cells(pieces: list[ScoreCells]) -> ScoreCells:
+    """The cells of all pieces together."""
     return ScoreCells(
         *(
-            np.concatenate([getattr(part, name) for part in parts])
+            np.concatenate([getattr(piece, name) for piece in pieces])
             for name in ("rows", "regions", "positive", "confidence", "loss_right", "loss_wrong")
         )
     )

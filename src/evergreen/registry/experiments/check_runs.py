@@ -45,9 +45,9 @@ class CheckRun:
     document: JsonObject
 
 
-def name_monitoring_experiment(use_case: str) -> str:
+def name_monitoring_experiment(use_case_name: str) -> str:
     """The name of the experiment that holds the checks of a use case."""
-    return f"{use_case} monitoring"
+    return f"{use_case_name} monitoring"
 
 
 def log_check_run(settings: Settings, check: CheckRun) -> tuple[str, str]:

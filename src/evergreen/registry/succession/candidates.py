@@ -245,7 +245,7 @@ def _append_entry(
 ) -> ledger.Entry:
     return ledger.append_entry(
         database,
-        use_case=candidate.use_case_name,
+        use_case_name=candidate.use_case_name,
         action=action,
         from_version=candidate.champion_version,
         to_version=candidate.version,

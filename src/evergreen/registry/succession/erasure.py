@@ -25,7 +25,7 @@ def erase_succession(
     if ledger.read_entries_since_erase(database, use_case_name):
         ledger.append_entry(
             database,
-            use_case=use_case_name,
+            use_case_name=use_case_name,
             action="erase",
             from_version=changes[-1].to_version if changes else None,
             to_version=None,

@@ -157,7 +157,7 @@ def _restore_champion(
         )
         entry = ledger.append_entry(
             database,
-            use_case=name,
+            use_case_name=name,
             action="rollback",
             from_version=champion_version if last is None or champion_version != target else last.to_version,
             to_version=target,

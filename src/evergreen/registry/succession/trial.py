@@ -97,7 +97,7 @@ def start_trial(
     )
     ledger.append_entry(
         database,
-        use_case=name,
+        use_case_name=name,
         action="start_trial",
         from_version=champion.version,
         to_version=version,
@@ -139,7 +139,7 @@ def end_trial(
         # A process that was killed between both writes has left its line; its row is closed as it says.
         entry = _find_end(database, standing) or ledger.append_entry(
             database,
-            use_case=trial.use_case,
+            use_case_name=trial.use_case,
             action="end_trial",
             from_version=trial.champion_version,
             to_version=trial.challenger_version,

@@ -23,8 +23,8 @@ class RequestMetrics:
     """Counts the requests of one service, in the registry that BentoML's worker set up. For one event loop;
     only `count_refused` may be called by any thread."""
 
-    def __init__(self, use_case: str, registry: CollectorRegistry = REGISTRY) -> None:
-        self._use_case = use_case
+    def __init__(self, use_case_name: str, registry: CollectorRegistry = REGISTRY) -> None:
+        self._use_case_name = use_case_name
         self._requests = Counter(
             "evergreen_requests",
             "Requests answered, by route, method and class of the status.",
@@ -51,7 +51,7 @@ class RequestMetrics:
 
     def count_refused(self, field: str, kind: str, number: int) -> None:
         """Count refused values; the caller bounds the fields and kinds (`predictions/refused.py`)."""
-        self._refused.labels(self._use_case, field, kind).inc(number)
+        self._refused.labels(self._use_case_name, field, kind).inc(number)
 
     def count(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request. `status` is 0 where the caller went away before the answer began."""
@@ -82,10 +82,10 @@ class RequestMetrics:
         if (tally := self._tallies.get(key)) is None:
             histogram = self._histograms.get(route)
             if histogram is None:
-                labelled = self._seconds.labels(self._use_case, route)
+                labelled = self._seconds.labels(self._use_case_name, route)
                 histogram = self._histograms[route] = BulkHistogram(labelled, _BUCKETS)
             name = f"{status_class}xx" if status_class else "none"
-            counter = BulkCounter(self._requests.labels(self._use_case, route, method, name))
+            counter = BulkCounter(self._requests.labels(self._use_case_name, route, method, name))
             tally = self._tallies[key] = _Tally(counter, histogram)
         return tally
 

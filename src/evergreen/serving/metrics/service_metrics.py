@@ -31,22 +31,24 @@ _LOG: dict[_LogField, str] = {
 class ServiceMetrics:
     """Counters and gauges of one service, made in the worker after BentoML set up multi-process mode."""
 
-    def __init__(self, use_case: str, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(self, use_case_name: str, registry: CollectorRegistry = REGISTRY) -> None:
         def _create_counter(name: str, text: str, *labels: str) -> Counter:
             return Counter(name, text, ["use_case", *labels], registry=registry)
 
         def _create_gauge(name: str, text: str, mode: _Mode) -> Gauge:
             family = Gauge(name, text, ["use_case"], registry=registry, multiprocess_mode=mode)
-            return family.labels(use_case)
+            return family.labels(use_case_name)
 
-        self._use_case = use_case
+        self._use_case_name = use_case_name
         self._predictions = _create_counter(
             "evergreen_predictions", "Predictions answered.", "model_version", "channel"
         )
-        self._swaps = _create_counter("evergreen_model_swaps", "Models put into service.").labels(use_case)
+        self._swaps = _create_counter("evergreen_model_swaps", "Models put into service.").labels(
+            use_case_name
+        )
         self._refused_models = _create_counter(
             "evergreen_models_refused", "Versions that a worker did not put into service, by reason."
-        ).labels(use_case)
+        ).labels(use_case_name)
         self._version = _create_gauge("evergreen_model_version", "The version in service.", "livemostrecent")
         self._cached = _create_gauge(
             "evergreen_model_cached",
@@ -84,7 +86,7 @@ class ServiceMetrics:
 
     def count_answers(self, version: int, channel: str, rows: int) -> None:
         """Count answered rows."""
-        self._predictions.labels(self._use_case, str(version), channel).inc(rows)
+        self._predictions.labels(self._use_case_name, str(version), channel).inc(rows)
 
     def count_swap(self, version: int, *, from_cache: bool) -> None:
         """Count that a model was put into service, and show its version and whether it is a cached one."""

@@ -17,7 +17,7 @@ class StageMetrics:
     """Histograms over one in eight batches that a worker answers: of those of single requests, and, counted
     by themselves because they are fewer, of those that are one request of many rows each (`is_request`)."""
 
-    def __init__(self, use_case: str, registry: CollectorRegistry = REGISTRY) -> None:
+    def __init__(self, use_case_name: str, registry: CollectorRegistry = REGISTRY) -> None:
         seconds = Histogram(
             "evergreen_stage_seconds",
             "Time of one in eight batches: validate (of one request), queue (until it began), "
@@ -26,14 +26,14 @@ class StageMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self._stages = {stage: seconds.labels(use_case, stage) for stage in STAGES}
+        self._stages = {stage: seconds.labels(use_case_name, stage) for stage in STAGES}
         self._rows = Histogram(
             "evergreen_batch_rows",
             "Rows that were answered together: of single requests, or of one with many; of one in eight.",
             ["use_case"],
             buckets=_ROWS,
             registry=registry,
-        ).labels(use_case)
+        ).labels(use_case_name)
         self._batches = itertools.count(), itertools.count()
         self._turns = itertools.count(), itertools.count()
 

@@ -24,7 +24,7 @@ from evergreen.store.predictions.prediction_row import PredictionRow
 logger = logging.getLogger(__name__)
 
 
-def convert_former_segments(use_case: str, folder: Path) -> None:
+def convert_former_segments(use_case_name: str, folder: Path) -> None:
     """Turn the segments that an earlier version left in a locked folder into those of this version.
 
     One with a line that cannot be read stays beside as `NUMBER.jsonl.spoilt`. Safe to run again. Raises
@@ -34,14 +34,14 @@ def convert_former_segments(use_case: str, folder: Path) -> None:
         rows, is_whole = _read_rows(path)
         # An earlier version counted from 0.
         target = folder / format_segment_name(int(path.stem) + 1, FINISHED_SUFFIX)
-        write_private_file(target, _build_segment(use_case, rows))
+        write_private_file(target, _build_segment(use_case_name, rows))
         if is_whole:
             path.unlink()
         else:
             path.rename(path.with_name(f"{path.name}.spoilt"))
 
 
-def _build_segment(use_case: str, rows: Sequence[PredictionRow]) -> bytes:
+def _build_segment(use_case_name: str, rows: Sequence[PredictionRow]) -> bytes:
     names = tuple(dict.fromkeys(name for row in rows for name in row.inputs))
     classes = tuple(dict.fromkeys(name for row in rows for name in row.probabilities or ()))
     records = [
@@ -56,7 +56,7 @@ def _build_segment(use_case: str, rows: Sequence[PredictionRow]) -> bytes:
         )
         for row in rows
     ]
-    schema = SegmentSchema(FORMAT, use_case, names, (), classes)
+    schema = SegmentSchema(FORMAT, use_case_name, names, (), classes)
     return frame_records([encode_record(schema), *map(encode_record, records)])
 
 

@@ -78,7 +78,7 @@ def _build_setting_variables(settings: Settings, names: Sequence[str]) -> dict[s
     if settings.dags is not None:
         values["dags"] = settings.dags.resolve()
     values["use_cases"] = ":".join(
-        str(Path(part).resolve()) for part in settings.use_cases.split(":") if part
+        str(Path(folder).resolve()) for folder in settings.use_cases.split(":") if folder
     )
     if settings.sources:
         values["sources"] = {name: _make_absolute(path) for name, path in settings.sources.items()}

@@ -72,7 +72,7 @@ def build_missing_column_error(text: str, statement: str | None) -> SchemaMismat
     quoted = _QUOTED.search(text)
     column = quoted[1].rpartition(".")[2] if quoted else "of the declaration"
     table = find_table_name(statement)
-    if (use_case := find_use_case_name(table)) == _ANY:
+    if (use_case_name := find_use_case_name(table)) == _ANY:
         return SchemaMismatch(
             f"table {table or '?'} of the platform lacks the column {column}",
             hint="if an earlier version made it, an ingest brings it up to date: evergreen run ingest"
@@ -80,7 +80,8 @@ def build_missing_column_error(text: str, statement: str | None) -> SchemaMismat
         )
     return SchemaMismatch(
         f"table {table} lacks the column {column}, which is declared",
-        hint=f"see what differs: evergreen features diff {use_case}; mend it: evergreen apply {use_case}",
+        hint=f"see what differs: evergreen features diff {use_case_name};"
+        f" mend it: evergreen apply {use_case_name}",
     )
 
 

@@ -92,10 +92,10 @@ class Reproduction:
         }
 
 
-def list_training_sets(engine: sa.Engine, use_case: str, limit: int = 20) -> list[TrainingSetEntry]:
+def list_training_sets(engine: sa.Engine, use_case_name: str, limit: int = 20) -> list[TrainingSetEntry]:
     """The last training runs of a use case, newest first."""
     runs = TRAINING_RUN.c
-    statement = sa.select(TRAINING_RUN).where(runs.use_case == use_case)
+    statement = sa.select(TRAINING_RUN).where(runs.use_case == use_case_name)
     with engine.connect() as connection:
         rows = connection.execute(statement.order_by(runs.started_at.desc()).limit(limit)).mappings()
         return [_parse_entry(row) for row in rows]

@@ -102,7 +102,7 @@ def add_counts(first: Counts, second: Counts) -> Counts:
 
 def read_hourly_counts(
     engine: sa.Engine,
-    use_case: str,
+    use_case_name: str,
     version: int,
     start: datetime,
     end: datetime,
@@ -118,14 +118,14 @@ def read_hourly_counts(
     """
     with get_fast_engine(engine).connect() as connection:
         counts = read_hourly_counts_within(
-            connection, use_case, version, start, end, channels, profile=profile
+            connection, use_case_name, version, start, end, channels, profile=profile
         )
-    return replace(counts, refused=read_hourly_refused(engine, use_case, counts.hours))
+    return replace(counts, refused=read_hourly_refused(engine, use_case_name, counts.hours))
 
 
 def read_hourly_counts_within(
     connection: sa.Connection,
-    use_case: str,
+    use_case_name: str,
     version: int,
     start: datetime,
     end: datetime,
@@ -137,7 +137,7 @@ def read_hourly_counts_within(
     c = PREDICTION_HOUR.c
     hour_statement = sa.select(c.hour, c.channel, c.row_count, c.counted, c.profile).where(
         # An hour whose rows were deleted from the log stays, with none.
-        *_select(PREDICTION_HOUR, use_case, version, start, end, channels),
+        *_select(PREDICTION_HOUR, use_case_name, version, start, end, channels),
         c.row_count > 0,
     )
     c = PREDICTION_COUNT.c
@@ -147,7 +147,7 @@ def read_hourly_counts_within(
     document = sa.func.group_concat(concat("[", quote(c.slice), ",", quote(c.feature), ",", c.counts, "]"))
     count_statement = (
         sa.select(c.hour, c.channel, document)
-        .where(*_select(PREDICTION_COUNT, use_case, version, start, end, channels))
+        .where(*_select(PREDICTION_COUNT, use_case_name, version, start, end, channels))
         .group_by(c.channel, c.hour)
     )
     hour_rows = execute_if_table_exists(connection, hour_statement.order_by(PREDICTION_HOUR.c.hour))
@@ -173,13 +173,13 @@ def read_hourly_counts_within(
     )
 
 
-def read_logged_spans(engine: sa.Engine, use_case: str) -> list[LoggedSpan]:
+def read_logged_spans(engine: sa.Engine, use_case_name: str) -> list[LoggedSpan]:
     """What is logged of each version and channel, the newest first. Raises StoreUnreachable."""
     c = PREDICTION_HOUR.c
     last = sa.func.max(c.hour)
     statement = (
         sa.select(c.model_version, c.channel, sa.func.sum(c.row_count), sa.func.min(c.hour), last)
-        .where(c.use_case == use_case, c.row_count > 0)
+        .where(c.use_case == use_case_name, c.row_count > 0)
         .group_by(c.model_version, c.channel)
         .order_by(last.desc(), c.model_version.desc(), c.channel)
     )
@@ -191,14 +191,16 @@ def read_logged_spans(engine: sa.Engine, use_case: str) -> list[LoggedSpan]:
     ]
 
 
-def read_hourly_refused(engine: sa.Engine, use_case: str, hours: Sequence[datetime]) -> dict[str, BinCounts]:
+def read_hourly_refused(
+    engine: sa.Engine, use_case_name: str, hours: Sequence[datetime]
+) -> dict[str, BinCounts]:
     """By field, how many rows services refused for a value of it in each of the hours (aware UTC, rising);
     of shape (hours,). The hour is that in which the counting process closed its window of some seconds."""
     if not hours:
         return {}
     c = REFUSED_COUNT.c
     statement = sa.select(c.field, c.window_end, c.row_count).where(
-        c.use_case == use_case,
+        c.use_case == use_case_name,
         c.window_end >= to_naive_utc(hours[0]),
         c.window_end < to_naive_utc(hours[-1] + HOUR),
     )
@@ -212,7 +214,7 @@ def read_hourly_refused(engine: sa.Engine, use_case: str, hours: Sequence[dateti
     return refusals
 
 
-def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:
+def delete_counts(engine: sa.Engine, use_case_name: str, before: datetime) -> int:
     """Delete the counts of the days (UTC) before that of a moment (aware), as the log drops its days; how
     many hours of a version and channel. Raises StoreUnreachable."""
     day = datetime.combine(to_naive_utc(before).date(), time())
@@ -220,14 +222,14 @@ def delete_counts(engine: sa.Engine, use_case: str, before: datetime) -> int:
     with engine.begin() as connection, ignore_missing_table():
         # Hours first, as whoever adds counts locks them: in the other order each would wait for the other.
         for table in (PREDICTION_HOUR, PREDICTION_COUNT):
-            statement = sa.delete(table).where(table.c.use_case == use_case, table.c.hour < day)
+            statement = sa.delete(table).where(table.c.use_case == use_case_name, table.c.hour < day)
             deleted.append(connection.execute(statement).rowcount)
     return deleted[0] if deleted else 0
 
 
 def _select(
     table: sa.Table,
-    use_case: str,
+    use_case_name: str,
     version: int,
     start: datetime,
     end: datetime,
@@ -235,7 +237,7 @@ def _select(
 ) -> list[sa.ColumnElement[bool]]:
     c = table.c
     return [
-        c.use_case == use_case,
+        c.use_case == use_case_name,
         c.model_version == version,
         c.channel.in_(list(channels)),
         c.hour >= to_naive_utc(start),

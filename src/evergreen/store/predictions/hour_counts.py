@@ -58,7 +58,7 @@ class RowCounter(Protocol):
 
 
 def add_rows_to_hours(
-    connection: sa.Connection, use_case: str, columns: LoggedColumns, counter: RowCounter | None
+    connection: sa.Connection, use_case_name: str, columns: LoggedColumns, counter: RowCounter | None
 ) -> None:
     """Add logged rows, none of which was there before, to the counts of their hours.
 
@@ -77,78 +77,80 @@ def add_rows_to_hours(
     connection.execute(
         insert.on_duplicate_key_update(row_count=c.row_count + insert.inserted.row_count),
         [
-            {**_build_key(use_case, key), "row_count": rows, "counted": 0, "profile": None}
+            {**_build_key(use_case_name, key), "row_count": rows, "counted": 0, "profile": None}
             for key, (rows, _) in groups.items()
         ],
     )
     for key, (rows, binned) in groups.items():
         if binned is not None:
-            _add_binned_rows(connection, use_case, key, rows, binned, counter)
+            _add_binned_rows(connection, use_case_name, key, rows, binned, counter)
 
 
-def write_hour(connection: sa.Connection, use_case: str, key: HourKey, rows: int, binned: BinnedRows) -> None:
+def write_hour(
+    connection: sa.Connection, use_case_name: str, key: HourKey, rows: int, binned: BinnedRows
+) -> None:
     """Replace an hour's counts by those of its `rows` rows. It is the caller's to lock the hour before it
     counts them (`lock_hour`), and to commit."""
-    _delete_counts(connection, use_case, key, binned.counts.keys())
-    _save_counts(connection, use_case, key, binned.counts)
+    _delete_counts(connection, use_case_name, key, binned.counts.keys())
+    _save_counts(connection, use_case_name, key, binned.counts)
     connection.execute(
         sa.update(PREDICTION_HOUR)
-        .where(*_match(PREDICTION_HOUR, use_case, key))
+        .where(*_match(PREDICTION_HOUR, use_case_name, key))
         .values(row_count=rows, counted=rows, profile=binned.profile)
     )
 
 
-def lock_hour(connection: sa.Connection, use_case: str, key: HourKey) -> None:
+def lock_hour(connection: sa.Connection, use_case_name: str, key: HourKey) -> None:
     """Let nobody add rows to an hour, which need not have any yet, until the transaction ends."""
     insert = mysql.insert(PREDICTION_HOUR).values(
-        **_build_key(use_case, key), row_count=0, counted=0, profile=None
+        **_build_key(use_case_name, key), row_count=0, counted=0, profile=None
     )
     connection.execute(insert.on_duplicate_key_update(row_count=PREDICTION_HOUR.c.row_count))
 
 
 def _add_binned_rows(
     connection: sa.Connection,
-    use_case: str,
+    use_case_name: str,
     key: HourKey,
     rows: int,
     binned: BinnedRows,
     counter: RowCounter | None,
 ) -> None:
-    hour = sa.select(PREDICTION_HOUR.c.profile).where(*_match(PREDICTION_HOUR, use_case, key))
+    hour = sa.select(PREDICTION_HOUR.c.profile).where(*_match(PREDICTION_HOUR, use_case_name, key))
     former_profile = connection.execute(hour).scalar_one()
     if former_profile not in (None, binned.profile):
         # Another training has made that version, and one of the processes that count does not know yet. The
         # hour is as if nobody had counted it: `monitoring.counts` counts it anew.
-        _forget_counts(connection, use_case, key)
+        _forget_counts(connection, use_case_name, key)
         if counter is not None:
             counter.forget_profile(key.model_version)
         return
     c = PREDICTION_COUNT.c
     counts: dict[tuple[str, str], Sequence[int]] = dict(binned.counts)
-    former = sa.select(c.slice, c.feature, c.counts).where(*_match(PREDICTION_COUNT, use_case, key))
+    former = sa.select(c.slice, c.feature, c.counts).where(*_match(PREDICTION_COUNT, use_case_name, key))
     for slice_name, feature, text in connection.execute(former):
         increase = counts.get((slice_name, feature))
         if increase is not None:
             counts[slice_name, feature] = [a + b for a, b in zip(_decode_counts(text), increase, strict=True)]
-    _save_counts(connection, use_case, key, counts)
+    _save_counts(connection, use_case_name, key, counts)
     connection.execute(
         sa.update(PREDICTION_HOUR)
-        .where(*_match(PREDICTION_HOUR, use_case, key))
+        .where(*_match(PREDICTION_HOUR, use_case_name, key))
         .values(counted=PREDICTION_HOUR.c.counted + rows, profile=binned.profile)
     )
 
 
-def _forget_counts(connection: sa.Connection, use_case: str, key: HourKey) -> None:
-    _delete_counts(connection, use_case, key)
+def _forget_counts(connection: sa.Connection, use_case_name: str, key: HourKey) -> None:
+    _delete_counts(connection, use_case_name, key)
     connection.execute(
         sa.update(PREDICTION_HOUR)
-        .where(*_match(PREDICTION_HOUR, use_case, key))
+        .where(*_match(PREDICTION_HOUR, use_case_name, key))
         .values(counted=0, profile=None)
     )
 
 
 def _delete_counts(
-    connection: sa.Connection, use_case: str, key: HourKey, but: Collection[tuple[str, str]] = ()
+    connection: sa.Connection, use_case_name: str, key: HourKey, but: Collection[tuple[str, str]] = ()
 ) -> None:
     """Delete the counts of an hour, but not those of these (slice, feature).
 
@@ -156,26 +158,26 @@ def _delete_counts(
     counts of their hours: two that do so at the same time would wait for each other.
     """
     c = PREDICTION_COUNT.c
-    statement = sa.select(c.slice, c.feature).where(*_match(PREDICTION_COUNT, use_case, key))
+    statement = sa.select(c.slice, c.feature).where(*_match(PREDICTION_COUNT, use_case_name, key))
     for slice_name, feature in connection.execute(statement).all():
         if (slice_name, feature) not in but:
             connection.execute(
                 sa.delete(PREDICTION_COUNT).where(
-                    *_match(PREDICTION_COUNT, use_case, key), c.slice == slice_name, c.feature == feature
+                    *_match(PREDICTION_COUNT, use_case_name, key), c.slice == slice_name, c.feature == feature
                 )
             )
 
 
 def _save_counts(
     connection: sa.Connection,
-    use_case: str,
+    use_case_name: str,
     key: HourKey,
     counts: Mapping[tuple[str, str], Sequence[int]],
 ) -> None:
     if not counts:
         return
     insert = mysql.insert(PREDICTION_COUNT)
-    base = _build_key(use_case, key)
+    base = _build_key(use_case_name, key)
     connection.execute(
         insert.on_duplicate_key_update(counts=insert.inserted.counts),
         [
@@ -210,14 +212,14 @@ def _begin_hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _build_key(use_case: str, key: HourKey) -> dict[str, Any]:
-    return {"use_case": use_case, **key._asdict()}
+def _build_key(use_case_name: str, key: HourKey) -> dict[str, Any]:
+    return {"use_case": use_case_name, **key._asdict()}
 
 
-def _match(table: sa.Table, use_case: str, key: HourKey) -> list[sa.ColumnElement[bool]]:
+def _match(table: sa.Table, use_case_name: str, key: HourKey) -> list[sa.ColumnElement[bool]]:
     c = table.c
     return [
-        c.use_case == use_case,
+        c.use_case == use_case_name,
         c.model_version == key.model_version,
         c.channel == key.channel,
         c.hour == key.hour,

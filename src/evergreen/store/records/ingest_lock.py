@@ -24,7 +24,7 @@ _WAIT_SECONDS = 5.0
 
 @contextmanager
 def hold_ingest_lock(
-    engine: sa.Engine, run_id: str, use_case: str, seconds: float = _WAIT_SECONDS
+    engine: sa.Engine, run_id: str, use_case_name: str, seconds: float = _WAIT_SECONDS
 ) -> Iterator[None]:
     """Be the only process at work on that ingest run.
 
@@ -33,9 +33,9 @@ def hold_ingest_lock(
 
     def build_refusal() -> StoreError:
         return StoreError(
-            f"another process is at work on this very ingest of {use_case} (run {run_id})",
+            f"another process is at work on this very ingest of {use_case_name} (run {run_id})",
             hint="let it end: what it loads need not be loaded again;"
-            f" evergreen ingest-runs {use_case} shows how far it is",
+            f" evergreen ingest-runs {use_case_name} shows how far it is",
         )
 
     with (

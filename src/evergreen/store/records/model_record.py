@@ -83,7 +83,7 @@ def save_model_record(engine: sa.Engine, record: ModelRecord) -> None:
         connection.execute(insert.on_duplicate_key_update(**values))
 
 
-def find_model_record(engine: sa.Engine, use_case: str, version: int, run_id: str) -> ModelRecord | None:
+def find_model_record(engine: sa.Engine, use_case_name: str, version: int, run_id: str) -> ModelRecord | None:
     """The record of that version of that MLflow run; None where no training wrote one.
 
     A record of another run belongs to a registered model that was deleted since, and does not count. Raises
@@ -91,7 +91,7 @@ def find_model_record(engine: sa.Engine, use_case: str, version: int, run_id: st
     """
     c = MODEL_RECORD.c
     statement = sa.select(MODEL_RECORD).where(
-        c.use_case == use_case, c.model_version == version, c.mlflow_run_id == run_id
+        c.use_case == use_case_name, c.model_version == version, c.mlflow_run_id == run_id
     )
     with engine.connect() as connection:
         rows = execute_if_table_exists(connection, statement)
@@ -102,10 +102,10 @@ def find_model_record(engine: sa.Engine, use_case: str, version: int, run_id: st
         golden_rows = GoldenRows.from_json(json.loads(row.golden_rows)) if row.golden_rows else None
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(
-            f"the golden rows of {use_case} version {version} in model_record cannot be read:"
+            f"the golden rows of {use_case_name} version {version} in model_record cannot be read:"
             f" {type(error).__name__}: {error}",
-            hint=f"train it again: evergreen train {use_case}; without that row the version counts as not on"
-            " record, and is served with a warning",
+            hint=f"train it again: evergreen train {use_case_name}; without that row the version counts as"
+            " not on record, and is served with a warning",
         ) from error
     return ModelRecord(
         use_case=row.use_case,

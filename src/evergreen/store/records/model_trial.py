@@ -112,28 +112,28 @@ def find_trial(engine: sa.Engine, trial_id: str) -> ModelTrial | None:
     return trials[0] if trials else None
 
 
-def find_running_trial(engine: sa.Engine, use_case: str) -> ModelTrial | None:
+def find_running_trial(engine: sa.Engine, use_case_name: str) -> ModelTrial | None:
     """The trial of that use case that runs, if there is one; there is one at most."""
     c = MODEL_TRIAL.c
-    statement = sa.select(MODEL_TRIAL).where(c.use_case == use_case, c.ended_at.is_(None))
+    statement = sa.select(MODEL_TRIAL).where(c.use_case == use_case_name, c.ended_at.is_(None))
     trials = _read_trials(engine, statement.order_by(c.started_at.desc()).limit(1))
     return trials[0] if trials else None
 
 
-def find_last_trial(engine: sa.Engine, use_case: str, version: int, run_id: str) -> ModelTrial | None:
+def find_last_trial(engine: sa.Engine, use_case_name: str, version: int, run_id: str) -> ModelTrial | None:
     """The newest trial of that version of that MLflow run."""
     c = MODEL_TRIAL.c
     statement = sa.select(MODEL_TRIAL).where(
-        c.use_case == use_case, c.challenger_version == version, c.challenger_run_id == run_id
+        c.use_case == use_case_name, c.challenger_version == version, c.challenger_run_id == run_id
     )
     trials = _read_trials(engine, statement.order_by(c.started_at.desc()).limit(1))
     return trials[0] if trials else None
 
 
-def read_trials(engine: sa.Engine, use_case: str, limit: int = 10) -> list[ModelTrial]:
+def read_trials(engine: sa.Engine, use_case_name: str, limit: int = 10) -> list[ModelTrial]:
     """The newest trials of a use case, newest first."""
     c = MODEL_TRIAL.c
-    statement = sa.select(MODEL_TRIAL).where(c.use_case == use_case).order_by(c.started_at.desc())
+    statement = sa.select(MODEL_TRIAL).where(c.use_case == use_case_name).order_by(c.started_at.desc())
     return _read_trials(engine, statement.limit(limit))
 
 

@@ -121,16 +121,18 @@ class TrainingRun:
         return None if self.metrics is None else read_document(_RecordedEvaluation, self.metrics)
 
 
-def compute_training_run_id(use_case: str, as_of: datetime) -> str:
+def compute_training_run_id(use_case_name: str, as_of: datetime) -> str:
     """The id that a training of that use case as of that moment always has (a UUIDv5)."""
     return str(
-        uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:training:{use_case}:{to_naive_utc(as_of).isoformat()}")
+        uuid.uuid5(
+            uuid.NAMESPACE_URL, f"evergreen:training:{use_case_name}:{to_naive_utc(as_of).isoformat()}"
+        )
     )
 
 
 def start_training_run(
     engine: sa.Engine,
-    use_case: str,
+    use_case_name: str,
     as_of: datetime,
     reason: str,
     *,
@@ -139,8 +141,8 @@ def start_training_run(
 ) -> TrainingRun:
     """The training run of (use_case, as_of): a new one, or the one that an earlier call started."""
     values = {
-        "id": compute_training_run_id(use_case, as_of),
-        "use_case": use_case,
+        "id": compute_training_run_id(use_case_name, as_of),
+        "use_case": use_case_name,
         "as_of": to_naive_utc(as_of),
         "reason": reason[:_REASON_LENGTH],
         "status": "started",
@@ -151,7 +153,7 @@ def start_training_run(
     with engine.begin() as connection:
         insert = sa.dialects.mysql.insert(TRAINING_RUN).values(**values)
         connection.execute(insert.on_duplicate_key_update(id=TRAINING_RUN.c.id))
-    return get_training_run(engine, compute_training_run_id(use_case, as_of))
+    return get_training_run(engine, compute_training_run_id(use_case_name, as_of))
 
 
 def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
@@ -167,35 +169,37 @@ def get_training_run(engine: sa.Engine, training_run: str) -> TrainingRun:
     return _parse_run(row)
 
 
-def get_run_of_version(engine: sa.Engine, use_case: str, version: int) -> TrainingRun:
+def get_run_of_version(engine: sa.Engine, use_case_name: str, version: int) -> TrainingRun:
     """The training that made that version. Raises TrainingError when none is on record."""
     statement = sa.select(TRAINING_RUN).where(
-        TRAINING_RUN.c.use_case == use_case, TRAINING_RUN.c.model_version == version
+        TRAINING_RUN.c.use_case == use_case_name, TRAINING_RUN.c.model_version == version
     )
     with engine.connect() as connection:
         row = connection.execute(statement.order_by(TRAINING_RUN.c.started_at.desc()).limit(1)).one_or_none()
     if row is None:
         raise TrainingError(
-            f"no training of {use_case} on record made version {version}",
-            hint=f"evergreen dataset list {use_case} shows the trainings and their versions",
+            f"no training of {use_case_name} on record made version {version}",
+            hint=f"evergreen dataset list {use_case_name} shows the trainings and their versions",
         )
     return _parse_run(row)
 
 
-def find_training_run(engine: sa.Engine, use_case: str, as_of: datetime) -> TrainingRun | None:
+def find_training_run(engine: sa.Engine, use_case_name: str, as_of: datetime) -> TrainingRun | None:
     """The training of that use case as of a moment (aware), if one was begun."""
-    statement = sa.select(TRAINING_RUN).where(TRAINING_RUN.c.id == compute_training_run_id(use_case, as_of))
+    statement = sa.select(TRAINING_RUN).where(
+        TRAINING_RUN.c.id == compute_training_run_id(use_case_name, as_of)
+    )
     with engine.connect() as connection:
         rows = execute_if_table_exists(connection, statement)
     return _parse_run(rows[0]) if rows else None
 
 
-def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> TrainingRun | None:
+def find_unfinished_run(engine: sa.Engine, use_case_name: str, besides: str) -> TrainingRun | None:
     """The training of that use case that began last and has not ended, other than `besides`."""
     statement = (
         sa.select(TRAINING_RUN)
         .where(
-            TRAINING_RUN.c.use_case == use_case,
+            TRAINING_RUN.c.use_case == use_case_name,
             TRAINING_RUN.c.id != besides,
             TRAINING_RUN.c.status.not_in((*_ENDS, "waiting")),
         )
@@ -207,12 +211,12 @@ def find_unfinished_run(engine: sa.Engine, use_case: str, besides: str) -> Train
     return _parse_run(row) if row is not None else None
 
 
-def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
+def find_waiting_run(engine: sa.Engine, use_case_name: str) -> TrainingRun | None:
     """The newest training of that use case whose version passed and waits for a person's answer."""
     statement = (
         sa.select(TRAINING_RUN)
         .where(
-            TRAINING_RUN.c.use_case == use_case,
+            TRAINING_RUN.c.use_case == use_case_name,
             TRAINING_RUN.c.status.in_(("registered", "waiting")),
         )
         .order_by(TRAINING_RUN.c.model_version.desc())
@@ -222,12 +226,14 @@ def find_waiting_run(engine: sa.Engine, use_case: str) -> TrainingRun | None:
     return next((run for run in runs if run.has_passed), None)
 
 
-def find_last_parameters(engine: sa.Engine, use_case: str) -> Mapping[str, bool | int | float | str] | None:
+def find_last_parameters(
+    engine: sa.Engine, use_case_name: str
+) -> Mapping[str, bool | int | float | str] | None:
     """CatBoost's parameters that the newest finished search of that use case found; None where there is
     none."""
     statement = (
         sa.select(TRAINING_RUN.c.params)
-        .where(TRAINING_RUN.c.use_case == use_case, TRAINING_RUN.c.params.is_not(None))
+        .where(TRAINING_RUN.c.use_case == use_case_name, TRAINING_RUN.c.params.is_not(None))
         .order_by(TRAINING_RUN.c.started_at.desc())
         .limit(1)
     )

@@ -131,10 +131,10 @@ def describe_comparison(use_case: UseCase, one: TrialRows, other: TrialRows) -> 
     if one.error is None or other.error is None:
         return f"{counts}; outcomes have not arrived for both"
     name = name_error(use_case)
-    parts = [f"v{each.version} {each.error.describe()}" for each in (one, other) if each.error]
+    faults = [f"v{each.version} {each.error.describe()}" for each in (one, other) if each.error]
     difference = estimate_difference(one.error, other.error)
     return (
-        f"{counts}; {name} of {difference.rows:,} outcomes: {', '.join(parts)},"
+        f"{counts}; {name} of {difference.rows:,} outcomes: {', '.join(faults)},"
         f" difference {difference.describe()}"
     )
 

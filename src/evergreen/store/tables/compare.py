@@ -74,12 +74,12 @@ def check_tables(connection: sa.Connection, use_case: UseCase) -> dict[str, list
     return missing
 
 
-def describe_remedy(use_case: str, changes: Sequence[Change]) -> str:
+def describe_remedy(use_case_name: str, changes: Sequence[Change]) -> str:
     """What to do about tables that differ from a declaration; nothing that `evergreen apply` would refuse."""
     keys = sorted({change.column for change in changes if change.key})
     if keys:
-        return f"a key cannot be changed ({', '.join(keys)}): {describe_alternatives(use_case)}"
-    command = f"change the tables with: evergreen apply {use_case}"
+        return f"a key cannot be changed ({', '.join(keys)}): {describe_alternatives(use_case_name)}"
+    command = f"change the tables with: evergreen apply {use_case_name}"
     if not all(change.additive for change in changes):
         command += " --allow-destructive (old values are put aside, none is deleted)"
     kinds = ("add", "retype")
@@ -87,16 +87,16 @@ def describe_remedy(use_case: str, changes: Sequence[Change]) -> str:
     if required:
         command += (
             f"; it refuses if rows would be left without a value in {', '.join(required)}: then"
-            f" {describe_alternatives(use_case)}"
+            f" {describe_alternatives(use_case_name)}"
         )
     return command
 
 
-def describe_alternatives(use_case: str) -> str:
+def describe_alternatives(use_case_name: str) -> str:
     """The ways on for a use case whose tables cannot become what it declares now."""
     return (
         "declare it as it was, or the changed one under another name; or give up its tables, models and"
-        f" searches, and begin with a demo: evergreen demo {use_case} --erase"
+        f" searches, and begin with a demo: evergreen demo {use_case_name} --erase"
     )
 
 

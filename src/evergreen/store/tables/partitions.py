@@ -65,14 +65,14 @@ def _maintain_table(connection: sa.Connection, table: str, today: date, oldest: 
 
 
 def _split_catch_all(connection: sa.Connection, table: str, days: Sequence[date]) -> None:
-    parts = ", ".join(
+    partitions = ", ".join(
         f"PARTITION {_format_partition_name(day)} VALUES LESS THAN ('{day + timedelta(days=1)}')"
         for day in days
     )
     alter_table(
         connection,
         table,
-        f"REORGANIZE PARTITION {_CATCH_ALL} INTO ({parts},"
+        f"REORGANIZE PARTITION {_CATCH_ALL} INTO ({partitions},"
         f" PARTITION {_CATCH_ALL} VALUES LESS THAN (MAXVALUE))",
     )
 

@@ -30,8 +30,8 @@ def find_migrations_folder() -> Path:
 def split_statements(script: str) -> list[str]:
     """The statements of a script. A statement ends with a semicolon at the end of a line."""
     code = "\n".join(line for line in script.splitlines() if not line.lstrip().startswith("--"))
-    parts = (part.strip() for part in re.split(r";\s*$", code, flags=re.MULTILINE))
-    return [part for part in parts if part]
+    statements = (statement.strip() for statement in re.split(r";\s*$", code, flags=re.MULTILINE))
+    return [statement for statement in statements if statement]
 
 
 def get_ledger_schema(database: str) -> str:

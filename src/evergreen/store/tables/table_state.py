@@ -81,14 +81,14 @@ def count_change(connection: sa.Connection, name: str) -> None:
 
 
 def find_settled_moment(
-    connection: sa.Connection, use_case: str, names: Sequence[str]
+    connection: sa.Connection, use_case_name: str, names: Sequence[str]
 ) -> tuple[datetime, dict[str, TableState]]:
     """A moment of the server's clock (aware UTC) with no load of the use case in flight, and the states then.
 
     What is read FOR SYSTEM_TIME AS OF it is always the same, unless others than Evergreen write the tables.
     Waits for a load that is on its way. Raises StoreError when that takes longer than 15 minutes.
     """
-    with hold_lock(connection, f"ingest.{use_case}", _WAIT_SECONDS):
+    with hold_lock(connection, f"ingest.{use_case_name}", _WAIT_SECONDS):
         states = read_states(connection, names)
         now = connection.exec_driver_sql("SELECT NOW(6)").scalar_one()
     return to_aware_utc(now), states

@@ -55,13 +55,13 @@ def render_model_card(document: object) -> str:
 
 def _describe_model(facts: CardDocument) -> list[str]:
     """The paragraphs below the title: what is predicted, and when and why the model was trained."""
-    parts = [f"{_PROBLEMS.get(facts.problem or '', 'A prediction')} for each {facts.entity or 'row'}"]
+    clauses = [f"{_PROBLEMS.get(facts.problem or '', 'A prediction')} for each {facts.entity or 'row'}"]
     if facts.as_of:
-        parts.append(f"trained as of {format_moment(facts.as_of)}")
+        clauses.append(f"trained as of {format_moment(facts.as_of)}")
     if facts.reason:
-        parts.append(f"reason: {shorten_text(facts.reason, 200)}")
+        clauses.append(f"reason: {shorten_text(facts.reason, 200)}")
     meaning = [shorten_text(facts.meaning, 600)] if facts.meaning else []
-    return [*meaning, " · ".join(parts) + "."]
+    return [*meaning, " · ".join(clauses) + "."]
 
 
 def _render_limits(facts: CardDocument) -> str:

@@ -1,4 +1,4 @@
-"""The part of the card about the data that the model was trained on and judged with."""
+"""The section of the card about the data that the model was trained on and judged with."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def render_data(data: DataSection) -> str:
 def _describe_rows(data: DataSection) -> str | None:
     if not data.rows:
         return None
-    parts = [f"{format_number(data.train_rows)} to train"] if data.train_rows else []
-    parts += [f"{format_number(data.holdout_rows)} to judge"] if data.holdout_rows else []
-    return format_number(data.rows) + (f": {', '.join(parts)}" if parts else "")
+    counts = [f"{format_number(data.train_rows)} to train"] if data.train_rows else []
+    counts += [f"{format_number(data.holdout_rows)} to judge"] if data.holdout_rows else []
+    return format_number(data.rows) + (f": {', '.join(counts)}" if counts else "")
 
 
 def _format_time(moment: str | None) -> str | None:

@@ -1,4 +1,4 @@
-"""The part of the card about slices: how well the model serves each group of rows."""
+"""The section of the card about slices: how well the model serves each group of rows."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ def _render_slice(each: SliceFacts, with_table: bool) -> str:
 def _describe_spread(each: SliceFacts) -> str:
     """How much the judged groups differ in the slice's metric; empty if that is not known."""
     difference, ratio = each.difference.get(each.metric), each.ratio.get(each.metric)
-    parts = []
+    clauses = []
     if difference is not None:
-        parts.append(f"The groups differ by {format_number(difference)} at most")
+        clauses.append(f"The groups differ by {format_number(difference)} at most")
     if ratio is not None:
-        parts.append(f"the smallest is {format_number(ratio)} of the greatest")
-    text = "; ".join(parts)
+        clauses.append(f"the smallest is {format_number(ratio)} of the greatest")
+    text = "; ".join(clauses)
     return text[0].upper() + text[1:] + "." if text else ""
 
 

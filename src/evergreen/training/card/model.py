@@ -1,4 +1,4 @@
-"""The parts of the card about the model itself: calibration, importance of its inputs, learning curve."""
+"""The section of the card about the model itself: calibration, importance of its inputs, learning curve."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from evergreen.pages.numbers import (
     format_value,
 )
 from evergreen.pages.page import render_facts, render_note, render_table
+from evergreen.training.card.contestants import render_pair
 from evergreen.training.card.evaluation_facts import CalibrationFacts, EvaluationFacts
-from evergreen.training.card.parts import render_pair
 
 _MOST_FEATURES = 20
 

@@ -1,4 +1,4 @@
-"""The parts of the card about results: metrics beside champion and baselines, and answers that change."""
+"""The section of the card about results: metrics beside champion and baselines, and answers that change."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from evergreen.pages.numbers import (
     shorten_text,
 )
 from evergreen.pages.page import Html, render_note, render_table
+from evergreen.training.card.contestants import TINTS, describe_contestant
 from evergreen.training.card.evaluation_facts import EvaluationFacts, ReplayFacts
-from evergreen.training.card.parts import TINTS, describe_contestant
 
 _MOST_EXAMPLES = 12
 _METHOD = "Measured on the same hold-out. Bands and brackets hold 95% of the bootstrap's resamples of it."

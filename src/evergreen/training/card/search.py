@@ -1,4 +1,4 @@
-"""The part of the card about the hyperparameter search: how it went on, and the recipe that it found."""
+"""The section of the card about the hyperparameter search: how it went on, and the recipe that it found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from evergreen.pages.numbers import (
     shorten_text,
 )
 from evergreen.pages.page import Html, render_note, render_table
-from evergreen.training.card.parts import render_pair
+from evergreen.training.card.contestants import render_pair
 from evergreen.training.card.search_facts import SearchFacts, TrialFacts
 
 _MOST_PARAMETERS = 40

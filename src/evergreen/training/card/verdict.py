@@ -16,9 +16,9 @@ from evergreen.pages.numbers import (
     shorten_text,
 )
 from evergreen.pages.page import Html, render_table
+from evergreen.training.card.contestants import describe_champion
 from evergreen.training.card.evaluation_facts import EvaluationFacts
 from evergreen.training.card.facts import CardDocument, CheckFacts, VerdictFacts
-from evergreen.training.card.parts import describe_champion
 
 _MOST_CHECKS = 60
 # By a check's result its mark and the mark's class; in the order in which checks are shown.

@@ -58,9 +58,9 @@ def prepare_training_set(
 def _check_training_set(use_case: UseCase, training_set: TrainingSet) -> None:
     """Raise NotEnoughData if those rows cannot be divided, or a model can learn nothing from them."""
     frame = training_set.frame
-    parts = split_training_set(use_case, frame)
+    cuts = split_training_set(use_case, frame)
     check_inputs(use_case, add_on_demand_columns(use_case, build_columns_from_frame(frame, use_case)))
-    split_for_validation(use_case, frame[parts[0].train])
+    split_for_validation(use_case, frame[cuts[0].train])
 
 
 def reread_training_set(

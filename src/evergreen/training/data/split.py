@@ -49,10 +49,10 @@ def split_training_set(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...
         cuts = _cut_folds(use_case, frame)
     else:
         cuts = (_cut_holdout(use_case, frame, use_case.holdout_share, purpose="holdout"),)
-    for number, part in enumerate(cuts, start=1):
+    for number, cut in enumerate(cuts, start=1):
         of_fold = f" of fold {number}" if use_case.folds else ""
-        require_variety(use_case, frame[part.train], f"the training part{of_fold}")
-        require_variety(use_case, frame[part.test], f"the hold-out{of_fold}")
+        require_variety(use_case, frame[cut.train], f"the training part{of_fold}")
+        require_variety(use_case, frame[cut.test], f"the hold-out{of_fold}")
     return cuts
 
 
@@ -64,16 +64,16 @@ def split_for_validation(use_case: UseCase, frame: pd.DataFrame) -> Cut:
     """
     share = min(use_case.holdout_share, 0.25)
     if use_case.split == "time" and frame[EVENT_TIME].nunique() > 1:
-        parts = _cut_newest(use_case, frame, share)
-        if not _describe_missing_labels(use_case, frame[parts.train]):
-            return parts
+        cut = _cut_newest(use_case, frame, share)
+        if not _describe_missing_labels(use_case, frame[cut.train]):
+            return cut
     if use_case.split == "grouped":
-        parts = _cut_by_entity(use_case, frame, share, purpose="validation")
-        if not _describe_missing_labels(use_case, frame[parts.train]):
-            return parts
-    parts = _cut_by_hash(use_case, frame, share, purpose="validation")
-    require_variety(use_case, frame[parts.train], "what is left to fit trials on")
-    return parts
+        cut = _cut_by_entity(use_case, frame, share, purpose="validation")
+        if not _describe_missing_labels(use_case, frame[cut.train]):
+            return cut
+    cut = _cut_by_hash(use_case, frame, share, purpose="validation")
+    require_variety(use_case, frame[cut.train], "what is left to fit trials on")
+    return cut
 
 
 def number_entities(use_case: UseCase, frame: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -122,12 +122,12 @@ def _cut_folds(use_case: UseCase, frame: pd.DataFrame) -> tuple[Cut, ...]:
     return tuple(Cut(train=fold != number, test=fold == number) for number in range(count))
 
 
-def require_variety(use_case: UseCase, frame: pd.DataFrame, part: str) -> None:
+def require_variety(use_case: UseCase, frame: pd.DataFrame, rows_name: str) -> None:
     """Raise NotEnoughData if the frame's label lacks a declared class, or has only one number."""
     lack = _describe_missing_labels(use_case, frame)
     if lack:
         raise NotEnoughData(
-            f"{part} of {use_case.name} ({len(frame)} rows) has {lack}",
+            f"{rows_name} of {use_case.name} ({len(frame)} rows) has {lack}",
             hint="ingest more history, choose another --as-of, or mend the declaration",
         )
 

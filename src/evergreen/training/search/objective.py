@@ -104,8 +104,8 @@ class _PruningCallback:
     def after_iteration(self, info: Any) -> bool:
         """Called by CatBoost after each tree; False ends the fit."""
         self.trees = int(info.iteration)
-        for part, losses in (("learn", self._train_losses), ("validation", self._validation_losses)):
-            losses.append(float(next(iter(info.metrics[part].values()))[-1]))
+        for rows_name, losses in (("learn", self._train_losses), ("validation", self._validation_losses)):
+            losses.append(float(next(iter(info.metrics[rows_name].values()))[-1]))
         if self.trees % self._every == 0 and math.isfinite(self._validation_losses[-1]):
             start = time.monotonic()
             try:

@@ -78,13 +78,13 @@ def name_study(use_case: UseCase, run: TrainingRun) -> str:
     return f"{use_case.name}:{run.id}:{hashlib.sha256(repr(conditions).encode()).hexdigest()[:16]}"
 
 
-def delete_studies(settings: Settings, database: sa.Engine, use_case: str) -> None:
+def delete_studies(settings: Settings, database: sa.Engine, use_case_name: str) -> None:
     """Delete the searches of a use case, so that training anew as of the same moments searches again."""
     names: list[str] = []
     with database.connect() as connection, ignore_missing_table():
         rows = connection.scalars(
             sa.text("SELECT study_name FROM studies WHERE study_name LIKE :mine"),
-            {"mine": f"{use_case.replace('_', chr(92) + '_')}:%"},
+            {"mine": f"{use_case_name.replace('_', chr(92) + '_')}:%"},
         )
         names = list(rows)
     if not names:

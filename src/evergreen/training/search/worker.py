@@ -38,7 +38,7 @@ def run_trials(
     use_case: UseCase,
     columns: Columns,
     label: np.ndarray,
-    parts: Cut,
+    cut: Cut,
     *,
     worker: int = 0,
     machine: Machine | None = None,
@@ -46,7 +46,7 @@ def run_trials(
 ) -> None:
     """Do that worker's share of the trials, as far as it is not done.
 
-    `columns` and `label` are the training part's n rows, without the hold-out; of `parts`, `train` fits a
+    `columns` and `label` are n training rows, without the hold-out; of `cut`, `train` fits a
     trial, `test` measures its loss and stops its fitting early. The tree-structured Parzen estimator
     (Bergstra et al., 2011, as Optuna has it) starts from the middle of the space. A worker ends with its
     share of the trials or after `seconds` of its own fitting, whichever is first, but never before one trial
@@ -62,12 +62,10 @@ def run_trials(
         return
     _close_unfinished_trials(study, worker)
     budget = use_case.tuning
-    train = build_pool(use_case, select_rows(columns, parts.train), label[parts.train])
-    validation = build_pool(use_case, select_rows(columns, parts.test), label[parts.test])
-    weights = compute_class_weights(use_case, label[parts.train])
-    objective = Objective(
-        use_case, train, validation, label[parts.test], weights, worker, machine or Machine()
-    )
+    train = build_pool(use_case, select_rows(columns, cut.train), label[cut.train])
+    validation = build_pool(use_case, select_rows(columns, cut.test), label[cut.test])
+    weights = compute_class_weights(use_case, label[cut.train])
+    objective = Objective(use_case, train, validation, label[cut.test], weights, worker, machine or Machine())
     total = sum(count_worker_trials(use_case, each) for each in range(budget.workers))
     while not is_worker_finished(study, use_case, worker):
         study.sampler = create_sampler(use_case, worker, len(_list_own_trials(study, worker)))

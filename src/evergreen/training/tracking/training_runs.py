@@ -68,24 +68,24 @@ class Evidence:
     about_model: JsonObject = field(default_factory=dict)
 
 
-def find_run(settings: Settings, use_case: str, training_run: str, digest: str) -> str | None:
+def find_run(settings: Settings, use_case_name: str, training_run: str, digest: str) -> str | None:
     """The finished MLflow run of that training run on the data set of that digest, or None."""
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
-        for run in _search_runs(client, ensure_experiment(settings, client, use_case), training_run):
+        for run in _search_runs(client, ensure_experiment(settings, client, use_case_name), training_run):
             if run.info.status == "FINISHED" and run.data.tags.get(DATASET_DIGEST) == digest:
                 return str(run.info.run_id)
     return None
 
 
-def begin_run(settings: Settings, use_case: str, training_run: str, digest: str, name: str) -> str:
+def begin_run(settings: Settings, use_case_name: str, training_run: str, digest: str, name: str) -> str:
     """The id of the MLflow run of that training run on the data set of that digest, created if there is none.
 
     Runs of other data are deleted, with their trials. Callers hold the use case's "tracking" lock.
     """
     client = create_mlflow_client(settings)
     with translate_mlflow_errors(settings):
-        experiment = ensure_experiment(settings, client, use_case)
+        experiment = ensure_experiment(settings, client, use_case_name)
         run_id = None
         for former in _search_runs(client, experiment, training_run):
             if run_id is None and former.data.tags.get(DATASET_DIGEST) == digest:

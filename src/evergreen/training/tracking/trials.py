@@ -86,9 +86,9 @@ def _list_metrics(trial: Trial, at: int) -> list[Any]:
     metrics = [Metric("seconds", trial.seconds, at, 0), Metric("trees", trial.trees, at, 0)]
     if trial.loss is not None:
         metrics.append(Metric("loss", trial.loss, at, 0))
-    for part, losses in (("train", trial.curve.train), ("validation", trial.curve.validation)):
+    for rows_name, losses in (("train", trial.curve.train), ("validation", trial.curve.validation)):
         metrics += [
-            Metric(f"{part}_loss", loss, at, trees)
+            Metric(f"{rows_name}_loss", loss, at, trees)
             for trees, loss in zip(trial.curve.trees, losses, strict=True)
         ]
     return metrics

@@ -150,7 +150,7 @@ def _estimate_versions(
         return None
     log = declared.build_prediction_table(use_case)
     end = trial.ended_at or trial.ends_at
-    parts = []
+    estimates = []
     for version, on_trial in ((one, True), (other, trial.rival_version is not None)):
         try:
             profile = load_error_profile(engine, use_case.name, version)
@@ -169,8 +169,10 @@ def _estimate_versions(
             scores = count_scores(connection, use_case, log, condition=condition, partition=profile.partition)
         if not scores:
             return None
-        parts.append(_estimate_losses(metric, profile, join_cells([each.cells for each in scores.values()])))
-    (first, first_variance), (second, second_variance) = parts
+        estimates.append(
+            _estimate_losses(metric, profile, join_cells([each.cells for each in scores.values()]))
+        )
+    (first, first_variance), (second, second_variance) = estimates
     bias = _Z * float(np.sqrt(first_variance + second_variance))
     ratio = 1.0 if trial.mode == "shadow" else _plan_ratio(trial)
     return LossPair(first, second, None, ratio, bounded=True, bias=bias)

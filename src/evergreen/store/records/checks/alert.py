@@ -52,10 +52,10 @@ class AlertRecord:
         return write_document(self)
 
 
-def compute_alert_id(use_case: str, kind: str, subject: str, as_of: datetime) -> str:
+def compute_alert_id(use_case_name: str, kind: str, subject: str, as_of: datetime) -> str:
     """The id of the alert of that kind about that subject as of a moment, a UUIDv5."""
     moment = to_naive_utc(as_of).isoformat()
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:alert:{use_case}:{kind}:{subject}:{moment}"))
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:alert:{use_case_name}:{kind}:{subject}:{moment}"))
 
 
 def insert_alert(engine: sa.Engine, alert: AlertRecord, repeat_after: timedelta | None) -> bool:
@@ -117,17 +117,19 @@ def list_pending_alerts(engine: sa.Engine, limit: int) -> list[AlertRecord]:
     return _read_alerts(engine, pending.order_by(*order).limit(limit))
 
 
-def list_alerts(engine: sa.Engine, use_case: str | None = None, limit: int = 20) -> list[AlertRecord]:
+def list_alerts(engine: sa.Engine, use_case_name: str | None = None, limit: int = 20) -> list[AlertRecord]:
     """The newest alerts, of one use case or of all, newest first; none before the table exists."""
     statement = sa.select(ALERT)
-    if use_case is not None:
-        statement = statement.where(ALERT.c.use_case == use_case)
+    if use_case_name is not None:
+        statement = statement.where(ALERT.c.use_case == use_case_name)
     return _read_alerts(engine, statement.order_by(ALERT.c.raised_at.desc(), ALERT.c.id).limit(limit))
 
 
-def list_alerts_of_check(engine: sa.Engine, use_case: str, as_of: datetime) -> list[AlertRecord]:
+def list_alerts_of_check(engine: sa.Engine, use_case_name: str, as_of: datetime) -> list[AlertRecord]:
     """The alerts that the check of a moment (aware) raised, in the order of their kinds and subjects."""
-    statement = sa.select(ALERT).where(ALERT.c.use_case == use_case, ALERT.c.as_of == to_naive_utc(as_of))
+    statement = sa.select(ALERT).where(
+        ALERT.c.use_case == use_case_name, ALERT.c.as_of == to_naive_utc(as_of)
+    )
     return _read_alerts(engine, statement.order_by(ALERT.c.kind, ALERT.c.subject))
 
 

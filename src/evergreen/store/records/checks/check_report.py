@@ -40,7 +40,7 @@ def save_check_report(
     engine: sa.Engine,
     *,
     check_id: str,
-    use_case: str,
+    use_case_name: str,
     as_of: datetime,
     severity: str,
     document: JsonObject,
@@ -49,7 +49,7 @@ def save_check_report(
     """Write the report of a check, in place of a former one; the MLflow run of that one stays known."""
     insert = sa.dialects.mysql.insert(CHECK_REPORT).values(
         check_id=check_id,
-        use_case=use_case,
+        use_case=use_case_name,
         as_of=to_naive_utc(as_of),
         severity=severity,
         document=json.dumps(document),
@@ -70,22 +70,22 @@ def find_check_report(engine: sa.Engine, check_id: str) -> SavedReport | None:
 
 
 def find_latest_check_report(
-    engine: sa.Engine, use_case: str, until: datetime | None = None
+    engine: sa.Engine, use_case_name: str, until: datetime | None = None
 ) -> SavedReport | None:
     """The report of the greatest moment, or of the greatest up to `until` (aware UTC)."""
     c = CHECK_REPORT.c
-    statement = sa.select(CHECK_REPORT).where(c.use_case == use_case)
+    statement = sa.select(CHECK_REPORT).where(c.use_case == use_case_name)
     if until is not None:
         statement = statement.where(c.as_of <= to_naive_utc(until))
     reports = _read_reports(engine, statement.order_by(c.as_of.desc()).limit(1))
     return reports[0] if reports else None
 
 
-def list_unattached_reports(engine: sa.Engine, use_case: str, limit: int) -> list[SavedReport]:
+def list_unattached_reports(engine: sa.Engine, use_case_name: str, limit: int) -> list[SavedReport]:
     """The newest reports with a document that no MLflow run holds, the newest first."""
     c = CHECK_REPORT.c
     statement = sa.select(CHECK_REPORT).where(
-        c.use_case == use_case, c.mlflow_run_id.is_(None), c.document.is_not(None)
+        c.use_case == use_case_name, c.mlflow_run_id.is_(None), c.document.is_not(None)
     )
     return _read_reports(engine, statement.order_by(c.as_of.desc()).limit(limit))
 

@@ -86,19 +86,19 @@ class DecisionSummary:
         return vars(self)
 
 
-def compute_decision_id(use_case: str, as_of: datetime, cause: str = "") -> str:
+def compute_decision_id(use_case_name: str, as_of: datetime, cause: str = "") -> str:
     """The id of the decision of (use_case, as_of), a UUIDv5: the governor's, or with a cause ("manual",
     "schedule", "new data") that on a training which was started so."""
     moment = to_naive_utc(as_of).isoformat()
     kind = f"decision:{cause}" if cause else "decision"
-    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case}:{moment}"))
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:{kind}:{use_case_name}:{moment}"))
 
 
 @contextmanager
-def lock_decisions(engine: sa.Engine, use_case: str) -> Iterator[None]:
+def lock_decisions(engine: sa.Engine, use_case_name: str) -> Iterator[None]:
     """Nobody else decides on the use case meanwhile, so that a decision knows those before it. Raises
     StoreError where another process decides for minutes."""
-    with engine.connect() as connection, hold_lock(connection, f"decide.{use_case}"):
+    with engine.connect() as connection, hold_lock(connection, f"decide.{use_case_name}"):
         connection.rollback()
         yield
 
@@ -135,14 +135,14 @@ def get_decision(engine: sa.Engine, decision_id: str) -> Decision | None:
     return decisions[0] if decisions else None
 
 
-def find_decision(engine: sa.Engine, use_case: str, as_of: datetime) -> Decision | None:
+def find_decision(engine: sa.Engine, use_case_name: str, as_of: datetime) -> Decision | None:
     """The governor's decision of exactly that moment, if there is one."""
-    return get_decision(engine, compute_decision_id(use_case, as_of))
+    return get_decision(engine, compute_decision_id(use_case_name, as_of))
 
 
 def list_decisions(
     engine: sa.Engine,
-    use_case: str,
+    use_case_name: str,
     *,
     since: datetime | None = None,
     before: datetime | None = None,
@@ -152,7 +152,7 @@ def list_decisions(
     """Decisions as of a moment from `since` on and earlier than `before` (aware), the newest first; with
     `retrain` only the yes or only the no. None before the table exists."""
     c = RETRAIN_DECISION.c
-    statement = sa.select(RETRAIN_DECISION).where(c.use_case == use_case)
+    statement = sa.select(RETRAIN_DECISION).where(c.use_case == use_case_name)
     if since is not None:
         statement = statement.where(c.as_of >= to_naive_utc(since))
     if before is not None:
@@ -162,17 +162,17 @@ def list_decisions(
     return _read_decisions(engine, statement.order_by(c.as_of.desc(), c.created_at.desc()).limit(limit))
 
 
-def find_last_retrain(engine: sa.Engine, use_case: str, before: datetime) -> Decision | None:
+def find_last_retrain(engine: sa.Engine, use_case_name: str, before: datetime) -> Decision | None:
     """The last decision to retrain of an earlier moment than `before`."""
-    decisions = list_decisions(engine, use_case, before=before, retrain=True, limit=1)
+    decisions = list_decisions(engine, use_case_name, before=before, retrain=True, limit=1)
     return decisions[0] if decisions else None
 
 
-def describe_latest_decision(engine: sa.Engine, use_case: str) -> DecisionSummary | None:
+def describe_latest_decision(engine: sa.Engine, use_case_name: str) -> DecisionSummary | None:
     """The latest decision that no person asked for, in short; None before the first."""
     c = RETRAIN_DECISION.c
     statement = sa.select(RETRAIN_DECISION).where(
-        c.use_case == use_case, c.trigger_name.is_distinct_from(MANUAL)
+        c.use_case == use_case_name, c.trigger_name.is_distinct_from(MANUAL)
     )
     decisions = _read_decisions(engine, statement.order_by(c.as_of.desc(), c.created_at.desc()).limit(1))
     if not decisions:

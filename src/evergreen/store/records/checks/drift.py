@@ -159,10 +159,10 @@ class DriftReport:
         }
 
 
-def compute_report_id(use_case: str, as_of: datetime) -> str:
+def compute_report_id(use_case_name: str, as_of: datetime) -> str:
     """The id of the report of (use_case, as_of), a UUIDv5."""
     return str(
-        uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:drift:{use_case}:{to_naive_utc(as_of).isoformat()}")
+        uuid.uuid5(uuid.NAMESPACE_URL, f"evergreen:drift:{use_case_name}:{to_naive_utc(as_of).isoformat()}")
     )
 
 
@@ -202,29 +202,29 @@ def add_quality(engine: sa.Engine, report: DriftReport, quality: Quality) -> Dri
     return whole
 
 
-def find_report(engine: sa.Engine, use_case: str, as_of: datetime) -> DriftReport | None:
+def find_report(engine: sa.Engine, use_case_name: str, as_of: datetime) -> DriftReport | None:
     """The report of exactly that moment, if there is one."""
     c = DRIFT_REPORT.c
     return _read_report(
-        engine, sa.select(DRIFT_REPORT).where(c.use_case == use_case, c.as_of == to_naive_utc(as_of))
+        engine, sa.select(DRIFT_REPORT).where(c.use_case == use_case_name, c.as_of == to_naive_utc(as_of))
     )
 
 
-def find_latest_report(engine: sa.Engine, use_case: str) -> DriftReport | None:
+def find_latest_report(engine: sa.Engine, use_case_name: str) -> DriftReport | None:
     """The report of the greatest moment."""
     c = DRIFT_REPORT.c
-    latest = sa.select(DRIFT_REPORT).where(c.use_case == use_case).order_by(c.as_of.desc()).limit(1)
+    latest = sa.select(DRIFT_REPORT).where(c.use_case == use_case_name).order_by(c.as_of.desc()).limit(1)
     return _read_report(engine, latest)
 
 
 def read_reports(
-    engine: sa.Engine, use_case: str, since: datetime, before: datetime, limit: int
+    engine: sa.Engine, use_case_name: str, since: datetime, before: datetime, limit: int
 ) -> list[DriftReport]:
     """The last reports of moments from `since` on and earlier than `before` (aware), the oldest first."""
     c = DRIFT_REPORT.c
     statement = (
         sa.select(DRIFT_REPORT)
-        .where(c.use_case == use_case, c.as_of >= to_naive_utc(since), c.as_of < to_naive_utc(before))
+        .where(c.use_case == use_case_name, c.as_of >= to_naive_utc(since), c.as_of < to_naive_utc(before))
         .order_by(c.as_of.desc())
         .limit(limit)
     )
@@ -233,22 +233,22 @@ def read_reports(
     return [_parse_report(row) for row in reversed(rows)]
 
 
-def find_last_window_end(engine: sa.Engine, use_case: str, before: datetime) -> datetime | None:
+def find_last_window_end(engine: sa.Engine, use_case_name: str, before: datetime) -> datetime | None:
     """Where the last window with a verdict ended, among the reports of an earlier moment than `before`."""
     c = DRIFT_REPORT.c
     statement = sa.select(sa.func.max(c.window_end)).where(
-        c.use_case == use_case, c.as_of < to_naive_utc(before), c.drifted.is_not(None)
+        c.use_case == use_case_name, c.as_of < to_naive_utc(before), c.drifted.is_not(None)
     )
     with engine.connect() as connection:
         end = connection.execute(statement).scalar()
     return to_aware_utc(end) if end else None
 
 
-def count_verdicts(engine: sa.Engine, use_case: str, version: int, before: datetime) -> int:
+def count_verdicts(engine: sa.Engine, use_case_name: str, version: int, before: datetime) -> int:
     """How many reports of an earlier moment than `before` came to a verdict on a model version."""
     c = DRIFT_REPORT.c
     statement = sa.select(sa.func.count()).where(
-        c.use_case == use_case,
+        c.use_case == use_case_name,
         c.model_version == version,
         c.as_of < to_naive_utc(before),
         c.drifted.is_not(None),

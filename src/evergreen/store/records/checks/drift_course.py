@@ -23,13 +23,13 @@ class DriftVerdict:
 
 
 def read_drift_verdicts(
-    engine: sa.Engine, use_case: str, until: datetime, limit: int = 200
+    engine: sa.Engine, use_case_name: str, until: datetime, limit: int = 200
 ) -> list[DriftVerdict]:
     """The checks as of moments up to `until` (aware), of whatever champion, the newest first."""
     c = DRIFT_REPORT.c
     statement = (
         sa.select(c.as_of, c.model_version, c.window_start, c.drifted)
-        .where(c.use_case == use_case, c.as_of <= to_naive_utc(until))
+        .where(c.use_case == use_case_name, c.as_of <= to_naive_utc(until))
         .order_by(c.as_of.desc())
         .limit(limit)
     )

@@ -57,7 +57,7 @@ def get_worst_severity(severities: Sequence[Severity]) -> Severity:
 def insert_drift_metrics(
     connection: sa.Connection,
     check_id: str,
-    use_case: str,
+    use_case_name: str,
     model_version: int,
     as_of: datetime,
     metrics: Sequence[DriftMetric],
@@ -65,7 +65,7 @@ def insert_drift_metrics(
     """Write the figures of a check in the transaction of `connection`."""
     common = {
         "check_id": check_id,
-        "use_case": use_case,
+        "use_case": use_case_name,
         "model_version": model_version,
         "as_of": to_naive_utc(as_of),
     }
@@ -95,7 +95,7 @@ def read_drift_metrics(engine: sa.Engine, check_id: str) -> list[DriftMetric]:
 
 def read_metric_course(
     engine: sa.Engine,
-    use_case: str,
+    use_case_name: str,
     metric: str,
     since: datetime,
     until: datetime,
@@ -107,7 +107,7 @@ def read_metric_course(
     c = DRIFT_METRIC.c
     statement = (
         sa.select(DRIFT_METRIC)
-        .where(c.use_case == use_case, c.metric == metric, c.slice == slice_name)
+        .where(c.use_case == use_case_name, c.metric == metric, c.slice == slice_name)
         .where(c.as_of > to_naive_utc(since), c.as_of <= to_naive_utc(until))
         .order_by(c.as_of, c.feature)
     )

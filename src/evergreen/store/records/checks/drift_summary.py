@@ -38,9 +38,9 @@ class DriftSummary:
         return {**write_document(self), "quality": self.quality.to_json() if self.quality else None}
 
 
-def describe_latest_drift(engine: sa.Engine, use_case: str) -> DriftSummary | None:
+def describe_latest_drift(engine: sa.Engine, use_case_name: str) -> DriftSummary | None:
     """The latest drift report in short; None before the first."""
-    report = find_latest_report(engine, use_case)
+    report = find_latest_report(engine, use_case_name)
     if report is None:
         return None
     return DriftSummary(

@@ -103,18 +103,18 @@ def read_health_report(engine: sa.Engine, report_id: str) -> HealthReport | None
 
 
 def find_previous_health_report(
-    engine: sa.Engine, use_case: str, before: datetime, what: HealthTopic, subject: str
+    engine: sa.Engine, use_case_name: str, before: datetime, what: HealthTopic, subject: str
 ) -> HealthReport | None:
     """The report of the latest earlier moment than `before` (aware) that has a finding of that topic and
     subject; None where there is none."""
     c = HEALTH_FINDING.c
     earlier = sa.select(sa.func.max(c.as_of)).where(
-        c.use_case == use_case, c.what == what, c.subject == subject, c.as_of < to_naive_utc(before)
+        c.use_case == use_case_name, c.what == what, c.subject == subject, c.as_of < to_naive_utc(before)
     )
     return _read_report(
         engine,
         sa.select(HEALTH_FINDING)
-        .where(c.use_case == use_case, c.as_of == earlier.scalar_subquery())
+        .where(c.use_case == use_case_name, c.as_of == earlier.scalar_subquery())
         .order_by(c.position),
     )
 

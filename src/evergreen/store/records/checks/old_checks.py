@@ -32,7 +32,7 @@ class PrunedChecks:
 
 
 def prune_checks(
-    engine: sa.Engine, use_case: str, before: datetime, kept_alerts: Collection[str]
+    engine: sa.Engine, use_case_name: str, before: datetime, kept_alerts: Collection[str]
 ) -> PrunedChecks:
     """Drop the details of a use case's checks as of moments before `before` (aware UTC), and its alerts that
     were raised before it, but for those that still wait to be sent and those of the kinds `kept_alerts`.
@@ -43,7 +43,7 @@ def prune_checks(
     report = DRIFT_REPORT.c.report
     old = (
         sa.select(DRIFT_REPORT.c.id)
-        .where(DRIFT_REPORT.c.use_case == use_case, DRIFT_REPORT.c.as_of < moment)
+        .where(DRIFT_REPORT.c.use_case == use_case_name, DRIFT_REPORT.c.as_of < moment)
         .where(report.is_not(None), sa.func.json_value(report, "$.pruned").is_(None))
         .order_by(DRIFT_REPORT.c.as_of)
         .limit(_CHECKS_AT_ONCE)
@@ -57,11 +57,13 @@ def prune_checks(
                 _drop_details(connection, ids)
             checks += len(ids)
     with ignore_missing_table():
-        _drop_findings(engine, use_case, moment)
+        _drop_findings(engine, use_case_name, moment)
     with ignore_missing_table(), engine.begin() as connection:
         c = ALERT.c
         is_kept = sa.or_(c.status == "pending", c.kind.in_(kept_alerts))
-        statement = sa.delete(ALERT).where(c.use_case == use_case, c.raised_at < moment, sa.not_(is_kept))
+        statement = sa.delete(ALERT).where(
+            c.use_case == use_case_name, c.raised_at < moment, sa.not_(is_kept)
+        )
         alerts = connection.execute(statement).rowcount
     return PrunedChecks(checks, alerts)
 
@@ -84,17 +86,17 @@ def _drop_details(connection: sa.Connection, ids: Sequence[str]) -> None:
     )
 
 
-def _drop_findings(engine: sa.Engine, use_case: str, moment: datetime) -> None:
+def _drop_findings(engine: sa.Engine, use_case_name: str, moment: datetime) -> None:
     """Delete the findings of checks before a moment (naive UTC), but for those of the newest report and those
     of the newest one with counters, from which the next check subtracts."""
     c = HEALTH_FINDING.c
-    newest = sa.select(sa.func.max(c.as_of)).where(c.use_case == use_case)
+    newest = sa.select(sa.func.max(c.as_of)).where(c.use_case == use_case_name)
     with engine.connect() as connection:
         kept = {connection.execute(each).scalar() for each in (newest, newest.where(c.counters.is_not(None)))}
     old = (
         sa.select(c.report_id)
         .distinct()
-        .where(c.use_case == use_case, c.as_of < moment, c.as_of.not_in(kept - {None}))
+        .where(c.use_case == use_case_name, c.as_of < moment, c.as_of.not_in(kept - {None}))
         .limit(_CHECKS_AT_ONCE)
     )
     while True:

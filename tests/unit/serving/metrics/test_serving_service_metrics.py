@@ -17,7 +17,7 @@ from evergreen.settings import Settings
 from support.answering import fit
 from support.parcel_case import declare
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "serving.md"
+DOCS = Path(__file__).resolve().parents[4] / "docs" / "serving.md"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""Small things that several parts of the card share."""
+"""What the sections of a card share: contestants in words and tints, and two pieces side by side."""
 
 from __future__ import annotations
 
