@@ -21,7 +21,7 @@ from evergreen.stack.servers.envfile import (
     write_stack_env,
 )
 from evergreen.stack.servers.keys import Keys, load_or_create_keys
-from evergreen.stack.servers.mariadb import PrivateMariaDB
+from evergreen.stack.servers.mariadb import PrivateMariaDB, build_stack_server
 from evergreen.stack.servers.sqlite_files import (
     build_sqlite_url,
     build_unfinished_path,
@@ -82,13 +82,7 @@ class EvergreenPlan:
     def mariadb(self) -> PrivateMariaDB:
         """The stack's MariaDB server."""
         assert self._keys is not None
-        return PrivateMariaDB(
-            home=self.home / "mariadb",
-            port=self.ports["mariadb"],
-            user=deployment.DATABASE_USER,
-            password=self._keys.mariadb_password,
-            foreign=(BANK_DATABASE,),
-        )
+        return build_stack_server(self.home, self.ports["mariadb"], self._keys.mariadb_password)
 
     def _service_ports(self) -> dict[str, int]:
         """The declared port of each use case. A declaration that cannot be loaded becomes a problem."""
