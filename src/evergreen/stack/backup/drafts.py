@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+_DRAFT_PREFIX = ".evergreen-unfinished-"
 
 
 @contextlib.contextmanager
@@ -22,13 +23,12 @@ def make_folder(target: Path, make_room: Callable[[Path], None] | None = None) -
     error, and is removed otherwise.
 
     `target` must then not exist, or be an empty folder: `make_room` may see to that, which is called with the
-    complete draft, right before it is renamed. Drafts of the same name that killed processes left are
-    removed first. Raises OSError.
+    complete draft, right before it is renamed. Drafts
+    in the same folder that killed processes left are removed first. Raises OSError.
     """
-    prefix = f".{target.name}.unfinished-"
-    for leftover in target.parent.glob(f"{glob.escape(prefix)}*"):
+    for leftover in target.parent.glob(f"{_DRAFT_PREFIX}*"):
         _remove_abandoned(leftover)
-    draft = Path(tempfile.mkdtemp(prefix=prefix, dir=target.parent))
+    draft = Path(tempfile.mkdtemp(prefix=_DRAFT_PREFIX, dir=target.parent))
     handle = os.open(draft, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
