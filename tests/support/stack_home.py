@@ -29,6 +29,18 @@ from evergreen.stack.servers.mariadb import build_stack_server
 from evergreen.store.connection.database import dispose_engines, get_engine
 from support.own_servers import WITHOUT_SYNC, Database, make_new_data
 
+# Files of a home beside its databases, by their paths.
+HOME_FILES = {
+    "mlflow/artifacts/1/models/m-1/artifacts/model.cbm": "a model",
+    "predictions/toy/1-ab/00000001.ready": "a segment",
+    "predictions/toy/1-ab/lock": "",
+    "api-keys": "# digests\n",
+    "airflow/migrated": "3.3.2",
+    "cache/toy.arrow": "made anew",
+    "logs/mariadb.log": "made anew",
+    "stack.env": "EVERGREEN_MARIADB_PORT=1\n",
+}
+
 
 @dataclass
 class StackHome:

@@ -1,19 +1,24 @@
-"""Commands of operations: backups of the whole stack, and what is restored from them."""
+"""Commands of operations: backups of the whole stack, what is restored from them, and the end of a use
+case."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from evergreen.cli.app import AsJson, app, err, show_facts
+from evergreen.cli.app import AsJson, UseCaseName, app, err, out, show_facts
 from evergreen.cli.lazy import import_on_use
+from evergreen.errors import SettingsError
 from evergreen.settings import load_settings
 from evergreen.stack.view import show_progress
 
 with import_on_use(__name__):
-    from evergreen.stack.backup import create, restore, view
+    from evergreen.stack.backup import create, drop, restore, view
+
+_MODEL_ENDS = ("archive", "delete")
 
 
 @app.command("backup")
@@ -56,3 +61,48 @@ def restore_stack(
     with show_progress(err) as progress:
         restored = restore.restore_backup(backup, load_settings().home, replace=replace, progress=progress)
     show_facts(restored.to_json(), as_json, lambda: view.render_restored(restored))
+
+
+@app.command("drop")
+def drop_use_case(
+    use_case_name: UseCaseName,
+    models: Annotated[
+        str,
+        typer.Option(help="archive: versions and runs stay, none is champion; delete: they go, too."),
+    ] = "archive",
+    backups: Annotated[
+        Path | None, typer.Option(help="Where the backup goes. Default: HOME-backups.")
+    ] = None,
+    without_backup: Annotated[
+        bool, typer.Option("--without-backup", help="Take none; in containers, where this command cannot.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Drop a use case's tables, records and spool, after a backup of everything. Lines of the ledger stay.
+
+    Asks for the name to be typed. The declaration may be gone. Refused while its service answers or one of
+    its DAGs runs; a stack that is down can be dropped from as well.
+
+    Examples: `evergreen drop credit_score` · `evergreen drop old_case --models delete --yes`
+    """
+    if models not in _MODEL_ENDS:
+        raise SettingsError(f"--models {models}: it is one of {', '.join(_MODEL_ENDS)}")
+    home = load_settings().home
+    if not yes:
+        if not sys.stdin.isatty():
+            raise SettingsError("nobody can be asked: the input is no terminal", hint="in scripts add --yes")
+        out.print(view.render_drop_plan(drop.plan_drop(home, use_case_name), models))
+        if typer.prompt(f"Type {use_case_name} to drop it") != use_case_name:
+            err.print("Nothing was dropped.")
+            raise typer.Exit(1)
+    with show_progress(err) as progress:
+        dropped = drop.drop_use_case(
+            home,
+            use_case_name,
+            models="delete" if models == "delete" else "archive",
+            backups=backups,
+            without_backup=without_backup,
+            progress=progress,
+        )
+    show_facts(dropped.to_json(), as_json, lambda: view.render_dropped(dropped))

@@ -15,11 +15,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from evergreen.errors import BackupError, ChildFailed, StackError, StackNotRunning, StoreRefused
-from evergreen.loop import train
 from evergreen.registry import ledger
 from evergreen.stack.backup.create import Backup, create_backup
 from evergreen.stack.backup.manifest import (
@@ -32,62 +30,12 @@ from evergreen.stack.backup.manifest import (
 from evergreen.stack.backup.mariadb_dump import DUMP_FILE
 from evergreen.stack.backup.restore import restore_backup
 from evergreen.store.history import recorded_set
-from evergreen.store.migrations.migrations import apply_migrations
-from evergreen.store.tables.create import create_tables
-from evergreen.usecase import UseCase
-from support import toy_declaration
-from support.stack_home import StackHome, read_all_versions, read_sqlite
-from support.toy_loads import JULY, load
+from support.stack_home import HOME_FILES, StackHome, read_all_versions, read_sqlite
 from support.waiting import eventually
 
-Frames = Callable[..., dict[str, pd.DataFrame]]
-FILES = {
-    "mlflow/artifacts/1/models/m-1/artifacts/model.cbm": "a model",
-    "predictions/toy/1-ab/00000001.ready": "a segment",
-    "predictions/toy/1-ab/lock": "",
-    "api-keys": "# digests\n",
-    "airflow/migrated": "3.3.2",
-    "cache/toy.arrow": "made anew",
-    "logs/mariadb.log": "made anew",
-    "stack.env": "EVERGREEN_MARIADB_PORT=1\n",
-}
-KEPT = {path for path in FILES if not path.startswith(("cache", "logs", "stack.env"))} - {
+KEPT = {path for path in HOME_FILES if not path.startswith(("cache", "logs", "stack.env"))} - {
     "predictions/toy/1-ab/lock"
 }
-
-
-@pytest.fixture(scope="module")
-def use_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that declares the toy."""
-    folder = tmp_path_factory.mktemp("declarations") / "usecases"
-    (folder / "toy").mkdir(parents=True)
-    shutil.copy(toy_declaration.__file__, folder / "toy" / "__init__.py")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def home(
-    tmp_path_factory: pytest.TempPathFactory, use_cases: Path, empty_mlflow: Path, toy_frames: Frames
-) -> StackHome:
-    """A stopped stack with two champions, a training set on record, and rows that were corrected since."""
-    home = StackHome(tmp_path_factory.mktemp("home") / "home", use_cases)
-    home.folder.mkdir()
-    home.write_files(FILES)
-    home.make_airflow_database()
-    shutil.copy(empty_mlflow, home.folder / "mlflow" / "mlflow.db")
-    use_case: UseCase = toy_declaration.USE_CASE
-    with home.running_mariadb() as engine:
-        apply_migrations(engine)
-        create_tables(engine, use_case)
-        load(engine, use_case, JULY, toy_frames(600))
-        train.prepare_training_set(home.settings, "toy", JULY)
-        load(engine, use_case, JULY, toy_frames(700, seed=9))
-        home.promote_next(engine)
-        home.promote_next(engine)
-        with engine.begin() as connection:
-            connection.exec_driver_sql("DELETE FROM toy__facts WHERE client_id < 20")
-            connection.exec_driver_sql("UPDATE toy__facts SET age = NULL WHERE client_id < 40")
-    return home
 
 
 @pytest.fixture(scope="module")
@@ -114,8 +62,8 @@ def test_a_restored_home_has_the_same_rows_past_ones_too_the_same_ledger_and_the
     restored = StackHome(tmp_path / "restored", use_cases)
     outcome = restore_backup(backup.folder, restored.folder)
     assert outcome.former is None
-    assert {path for path in FILES if (restored.folder / path).exists()} - {"logs/mariadb.log"} == KEPT
-    assert all((restored.folder / path).read_text() == FILES[path] for path in KEPT)
+    assert {path for path in HOME_FILES if (restored.folder / path).exists()} - {"logs/mariadb.log"} == KEPT
+    assert all((restored.folder / path).read_text() == HOME_FILES[path] for path in KEPT)
     with restored.running_mariadb() as engine:
         assert read_all_versions(engine) == before
         assert any("2038-01-19" not in row for row in before["evergreen.toy__facts"])

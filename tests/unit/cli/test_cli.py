@@ -121,6 +121,10 @@ def test_use_cases_can_be_listed_for_scripts(evergreen: Evergreen, tmp_path: Pat
         (("rollback", "titanic", "--to", "former"), 2, "--to"),
         (("new", "own", "--from", "missing.csv", "--target", "y"), 3, "missing.csv"),
         (("new", "Not A Name", "--from", "missing.csv", "--target", "y"), 2, "not a valid name"),
+        (("backup",), 11, "there is no stack in"),
+        (("restore", "missing"), 11, "is no backup: it has no manifest.json"),
+        (("drop", "titanic"), 2, "in scripts add --yes"),
+        (("drop", "titanic", "--models", "burn"), 2, "archive, delete"),
         (("simulate", "titanic", "--start", "2026-01-01", "--end", "2026-02-01"), 2, "no simulator"),
     ],
 )

@@ -1,10 +1,11 @@
-"""A backup and a restored home as text for people."""
+"""A backup, a restored home and a dropped use case as text for people."""
 
 from __future__ import annotations
 
 from rich.table import Table
 
 from evergreen.stack.backup.create import Backup
+from evergreen.stack.backup.drop import Dropped, DropPlan
 from evergreen.stack.backup.manifest import Manifest
 from evergreen.stack.backup.restore import Restored
 from evergreen.stack.view import render_outcome
@@ -33,6 +34,36 @@ def render_restored(restored: Restored) -> Table:
             **_describe_content(restored.manifest),
             **(former if restored.former else {}),
             "next": "evergreen up",
+        }
+    )
+
+
+def render_drop_plan(plan: DropPlan, models: str) -> Table:
+    """What a drop would do."""
+    return render_outcome(
+        {
+            "use case": plan.use_case_name,
+            "tables": ", ".join(f"{name} (about {rows:,} rows)" for name, rows in plan.tables.items())
+            or "none",
+            "champion": f"v{plan.champion}" if plan.champion is not None else "none",
+            f"versions to {models}": ", ".join(f"v{version}" for version in plan.versions) or "none",
+            "ledger": "its lines stay",
+        }
+    )
+
+
+def render_dropped(dropped: Dropped) -> Table:
+    """What was dropped, and what is left to do."""
+    plan, backup = dropped.plan, dropped.backup
+    declared = {"declaration": f"{plan.declaration} is still there: schedules begin anew. Remove the folder"}
+    return render_outcome(
+        {
+            "dropped": plan.use_case_name,
+            "tables": len(plan.tables),
+            "models": f"{len(plan.versions)} {dropped.models}d",
+            "backup": str(backup.folder) if backup else "none",
+            **({"to take it back": f"evergreen restore {backup.folder} --replace"} if backup else {}),
+            **(declared if plan.declaration else {}),
         }
     )
 
