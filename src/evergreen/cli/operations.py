@@ -1,5 +1,5 @@
-"""Commands of operations: backups of the whole stack, what is restored from them, and the end of a use
-case."""
+"""Commands of operations: backups of the whole stack, what is restored from them, the end of a use case, and
+migrations."""
 
 from __future__ import annotations
 
@@ -11,12 +11,22 @@ import typer
 
 from evergreen.cli.app import AsJson, UseCaseName, app, err, out, show_facts
 from evergreen.cli.lazy import import_on_use
+from evergreen.cli.tables.operations_tables import (
+    render_backup,
+    render_drop_plan,
+    render_dropped,
+    render_migrations,
+    render_restored,
+)
 from evergreen.errors import SettingsError
 from evergreen.settings import load_settings
 from evergreen.stack.view import show_progress
+from evergreen.usecases import load_use_case, load_valid_use_cases
 
 with import_on_use(__name__):
-    from evergreen.stack.backup import create, drop, restore, view
+    from evergreen.stack.backup import create, drop, restore
+    from evergreen.store.connection import database
+    from evergreen.store.migrations import migrate_generated, migrations, plan
 
 _MODEL_ENDS = ("archive", "delete")
 
@@ -39,7 +49,7 @@ def back_up(
     """
     with show_progress(err) as progress:
         backup = create.create_backup(load_settings().home, folder, progress)
-    show_facts(backup.to_json(), as_json, lambda: view.render_backup(backup))
+    show_facts(backup.to_json(), as_json, lambda: render_backup(backup))
 
 
 @app.command("restore")
@@ -60,7 +70,7 @@ def restore_stack(
     """
     with show_progress(err) as progress:
         restored = restore.restore_backup(backup, load_settings().home, replace=replace, progress=progress)
-    show_facts(restored.to_json(), as_json, lambda: view.render_restored(restored))
+    show_facts(restored.to_json(), as_json, lambda: render_restored(restored))
 
 
 @app.command("drop")
@@ -92,7 +102,7 @@ def drop_use_case(
     if not yes:
         if not sys.stdin.isatty():
             raise SettingsError("nobody can be asked: the input is no terminal", hint="in scripts add --yes")
-        out.print(view.render_drop_plan(drop.plan_drop(home, use_case_name), models))
+        out.print(render_drop_plan(drop.plan_drop(home, use_case_name), models))
         if typer.prompt(f"Type {use_case_name} to drop it") != use_case_name:
             err.print("Nothing was dropped.")
             raise typer.Exit(1)
@@ -105,4 +115,42 @@ def drop_use_case(
             without_backup=without_backup,
             progress=progress,
         )
-    show_facts(dropped.to_json(), as_json, lambda: view.render_dropped(dropped))
+    show_facts(dropped.to_json(), as_json, lambda: render_dropped(dropped))
+
+
+@app.command("migrate")
+def migrate_tables(
+    use_case_names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[USE_CASE]...", help="Whose tables, beside the platform's. Default: all."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what each migration would do, and do nothing.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Bring the tables up to the installed version: the platform's own, and the platform's columns of each
+    use case's.
+
+    `evergreen up`, ingests and services do so by themselves; this does it at a time of your choice, or shows
+    it before. Readers and writers go on meanwhile. There is no way back but a backup.
+
+    Examples: `evergreen migrate --dry-run` · `evergreen migrate credit_score --json`
+    """
+    settings = load_settings()
+    if use_case_names:
+        use_cases = [load_use_case(name, settings) for name in use_case_names]
+    else:
+        valid, errors = load_valid_use_cases(settings)
+        use_cases = list(valid.values())
+        for error in errors.values():
+            err.print(f"Left out: {error.message}", highlight=False, markup=False)
+    engine = database.get_engine(settings)
+    planned = plan.plan_migrations(engine, use_cases)
+    if not dry_run and planned:
+        with err.status("migrating"):
+            migrations.apply_migrations(engine)
+            for use_case in use_cases:
+                migrate_generated.migrate_generated_tables(engine, use_case)
+    facts = {"applied": not dry_run, "migrations": [each.to_json() for each in planned]}
+    show_facts(facts, as_json, lambda: render_migrations(planned, dry_run=dry_run))

@@ -1,14 +1,22 @@
-"""A backup, a restored home and a dropped use case as text for people."""
+"""How backups, restored homes, dropped use cases and migrations are shown in a terminal."""
 
 from __future__ import annotations
 
-from rich.table import Table
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from evergreen.stack.backup.create import Backup
-from evergreen.stack.backup.drop import Dropped, DropPlan
-from evergreen.stack.backup.manifest import Manifest
-from evergreen.stack.backup.restore import Restored
-from evergreen.stack.view import render_outcome
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from evergreen.stack.view import build_grid, render_outcome
+
+if TYPE_CHECKING:
+    from evergreen.stack.backup.create import Backup
+    from evergreen.stack.backup.drop import Dropped, DropPlan
+    from evergreen.stack.backup.manifest import Manifest
+    from evergreen.stack.backup.restore import Restored
+    from evergreen.store.migrations.plan import PlannedMigration
 
 
 def render_backup(backup: Backup) -> Table:
@@ -66,6 +74,18 @@ def render_dropped(dropped: Dropped) -> Table:
             **(declared if plan.declaration else {}),
         }
     )
+
+
+def render_migrations(planned: Sequence[PlannedMigration], *, dry_run: bool) -> RenderableType:
+    """`evergreen migrate`: the migrations, each with its steps, and whether they were applied."""
+    if not planned:
+        return Text("The tables are those of this version: nothing to do.")
+    table = build_grid("table", "migration", "what it does")
+    for each in planned:
+        parts = [each.meaning, *(f"- {step}" for step in each.steps)]
+        table.add_row(Text(each.subject), Text(each.name), Text("\n".join(filter(None, parts))))
+    end = "Nothing was changed. Without --dry-run they are applied." if dry_run else "Applied."
+    return Group(table, Text(f"\n{end}"))
 
 
 def _describe_content(manifest: Manifest) -> dict[str, str]:
