@@ -32,8 +32,8 @@ from support.own_servers import WITHOUT_SYNC, Database, make_new_data
 # Files of a home beside its databases, by their paths.
 HOME_FILES = {
     "mlflow/artifacts/1/models/m-1/artifacts/model.cbm": "a model",
-    "predictions/toy/1-ab/00000001.ready": "a segment",
-    "predictions/toy/1-ab/lock": "",
+    "predictions/toy-1ab/00000001.ready": "a segment",
+    "predictions/toy-1ab/lock": "",
     "api-keys": "# digests\n",
     "airflow/migrated": "3.3.2",
     "cache/toy.arrow": "made anew",

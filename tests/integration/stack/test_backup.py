@@ -34,7 +34,7 @@ from support.stack_home import HOME_FILES, StackHome, read_all_versions, read_sq
 from support.waiting import eventually
 
 KEPT = {path for path in HOME_FILES if not path.startswith(("cache", "logs", "stack.env"))} - {
-    "predictions/toy/1-ab/lock"
+    "predictions/toy-1ab/lock"
 }
 
 

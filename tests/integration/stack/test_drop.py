@@ -70,7 +70,7 @@ def test_tables_and_records_go_the_ledger_stays_and_the_backup_has_everything(
     mlflow = stack.folder / "mlflow" / "mlflow.db"
     assert read_sqlite(mlflow, ALIASES) == []
     assert read_sqlite(mlflow, VERSIONS) == [(1,), (2,)]
-    assert not (stack.folder / "predictions" / "toy").exists()
+    assert not (stack.folder / "predictions" / "toy-1ab").exists()
     assert not (stack.folder / "demo-toy.json").exists()
     assert dropped.backup is not None
     if not is_declared:

@@ -23,6 +23,7 @@ from evergreen.registry.champion_history import read_champion_changes
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.erasure import archive_succession, erase_succession
 from evergreen.registry.versions import list_versions
+from evergreen.serving.predictions.spool_folders import list_spool_folders
 from evergreen.serving.standing import format_container_name
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.airflow_api import AirflowApi
@@ -40,7 +41,7 @@ ModelsEnd = Literal["archive", "delete"]
 
 _HEALTH_SECONDS = 5.0
 # Folders in the home that have one of each use case, and its marker of tours.
-_HOME_FOLDERS = (SPOOL, "models", "bentoml")
+_HOME_FOLDERS = ("models", "bentoml")
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,9 @@ def drop_use_case(
             )
             erase_tables(engine, use_case_name, list(plan.tables))
             delete_studies(settings, engine, use_case_name)
-    for name in _HOME_FOLDERS:
-        shutil.rmtree(settings.home / name / use_case_name, ignore_errors=True)
+    folders = [settings.home / name / use_case_name for name in _HOME_FOLDERS]
+    for folder in (*folders, *list_spool_folders(settings.home / SPOOL, use_case_name)):
+        shutil.rmtree(folder, ignore_errors=True)
     (settings.home / f"demo-{use_case_name}.json").unlink(missing_ok=True)
     return Dropped(plan, models, backup)
 

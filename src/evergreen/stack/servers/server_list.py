@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from evergreen.errors import EvergreenError, RegistryError
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes.child import ChildSpec
+from evergreen.stack.processes.logs import delete_old_logs
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
 from evergreen.stack.servers import airflow, deployment, probes
 from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
@@ -77,6 +79,11 @@ class EvergreenPlan:
             except RegistryError:
                 continue
         return specs
+
+    def tidy(self) -> None:
+        """Delete logs of Airflow's tasks that are older than EVERGREEN_TASK_LOG_DAYS; 0 keeps all."""
+        if days := load_settings(self.home).task_log_days:
+            delete_old_logs(self.home / "airflow" / "logs", time.time() - days * 86_400)
 
     @property
     def mariadb(self) -> PrivateMariaDB:
