@@ -73,6 +73,8 @@ find_missing() {
     "$python" -c 'import os, sysconfig; raise SystemExit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' ||
         need "python$version-dev" "$python's headers, to build mysqlclient"
     "$python" -c 'import ensurepip, venv' 2>/dev/null || need "python$version-venv" "to make $python's virtual environment"
+    # Only beside others: nobody is asked for root's rights for the sake of a program that only a backup needs.
+    [ ${#missing[@]} -eq 0 ] || have mariadb-dump || need mariadb-client "for evergreen backup (no service is set up)"
 }
 
 if [ "${EVERGREEN_SYSTEM_PACKAGES:-}" != skip ]; then

@@ -39,7 +39,8 @@ EvergreenError
 │   ├── MissingProgram       a system program such as mariadbd is not installed
 │   ├── PortInUse            a port that must be this one is taken
 │   ├── ChildFailed          a server of the stack did not come up
-│   └── StackNotRunning      the command needs a running stack
+│   ├── StackNotRunning      the command needs a running stack
+│   └── BackupError          a backup cannot be written, or cannot be restored
 └── DemoError                the guided tour ended early
     ├── NotTheDemosData      it would have to erase data that no demo made
     ├── AnotherDemo          a demo of the use case runs already
@@ -290,6 +291,10 @@ class ChildFailed(StackError):
 
 class StackNotRunning(StackError):
     """The command needs a running stack."""
+
+
+class BackupError(StackError):
+    """A backup cannot be written, or is none that can be restored here; the stack is as it was."""
 
 
 class DemoError(EvergreenError):

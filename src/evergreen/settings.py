@@ -174,6 +174,9 @@ class Settings(BaseSettings):
         description="Days that details of monitoring checks are kept, 31 or more; decisions and figures stay;"
         " 0: always.",
     )
+    task_log_days: int = Field(
+        30, ge=0, description="Days that the embedded stack keeps logs of Airflow's tasks; 0: always."
+    )
     threads: int = Field(0, ge=0, description="CPU threads for training; 0 means all.")
     task_type: Literal["auto", "cpu", "gpu"] = Field(
         "auto", description="What CatBoost fits on; auto: a GPU if there is one."

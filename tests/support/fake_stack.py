@@ -69,6 +69,10 @@ class FakePlan:
         self.ports = {**self.ports, **new}
         return [self._server(name, optional=True) for name in names]
 
+    def tidy(self) -> None:
+        """Leaves a file that says so."""
+        (self.home / "tidied").touch()
+
     def _server(
         self, name: str, needs: tuple[str, ...] = (), *, stop_last: bool = False, optional: bool = False
     ) -> ChildSpec:

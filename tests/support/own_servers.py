@@ -34,7 +34,7 @@ from support.waiting import eventually
 _STOP_SECONDS = 60.0
 # No fsync: a test kills the server's process, which loses nothing that was written, and never the machine.
 # The redo log is still written at each commit, and pages still go through the doublewrite buffer.
-_WITHOUT_SYNC = ("--debug-no-sync", "--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2")
+WITHOUT_SYNC = ("--debug-no-sync", "--innodb-flush-method=nosync", "--innodb-flush-log-at-trx-commit=2")
 
 
 def start_tied(
@@ -205,7 +205,7 @@ def private_mariadb(
         else:
             server.prepare()
             shutil.copytree(make_new_data(), server.data)
-            options = (*_WITHOUT_SYNC, *options)
+            options = (*WITHOUT_SYNC, *options)
         database = Database(server, options)
         try:
             database.start()

@@ -127,8 +127,8 @@ def test_it_says_what_it_installs_before_and_never_removes_or_starts_a_server(ch
     update, install = calls.read_text().splitlines()
     assert update.startswith("update")
     assert "--no-remove" in install
-    assert {"mariadb-server-core", "mariadb-client-core"} <= set(install.split())
-    assert not {"mariadb-server", "mariadb-client", "default-mysql-server"} & set(install.split())
+    assert {"mariadb-server-core", "mariadb-client-core", "mariadb-client"} <= set(install.split())
+    assert not {"mariadb-server", "default-mysql-server"} & set(install.split())
     assert not (checkout / ".venv").exists()
 
 

@@ -25,6 +25,7 @@ from evergreen.cli import trial as trial
 from evergreen.cli import monitoring as monitoring
 from evergreen.cli.administration import keys as keys
 from evergreen.cli.administration import rights as rights
+from evergreen.cli.administration import operations as operations
 # isort: on
 
 

@@ -75,6 +75,15 @@ class AirflowApi:
         )
         return [DagRun.from_json(each) for each in page["dag_runs"]]
 
+    def list_active_dags(self, prefix: str) -> set[str]:
+        """The DAGs whose ids begin with `prefix` that have a run which is queued or running."""
+        return {
+            str(document["dag_id"])
+            for state in ("queued", "running")
+            for document in self._read_pages("dags/~/dagRuns", "dag_runs", state=state, order_by="id")
+            if str(document["dag_id"]).startswith(prefix)
+        }
+
     def list_scheduled_moments(self, dag_id: str) -> set[datetime]:
         """The moments (aware) as of which the runs work that the DAG's schedule has started, and neither a
         person nor an asset."""

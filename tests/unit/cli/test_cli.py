@@ -24,6 +24,7 @@ COMMANDS = (
     *("new", "profile", "backtest", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
     *("get-online-features", "counts", "trial", "keys", "rights", "report", "drift", "decisions", "alert"),
+    *("backup", "restore", "drop", "migrate"),
 )
 # Those that have subcommands.
 GROUPS = {
@@ -121,6 +122,11 @@ def test_use_cases_can_be_listed_for_scripts(evergreen: Evergreen, tmp_path: Pat
         (("rollback", "titanic", "--to", "former"), 2, "--to"),
         (("new", "own", "--from", "missing.csv", "--target", "y"), 3, "missing.csv"),
         (("new", "Not A Name", "--from", "missing.csv", "--target", "y"), 2, "not a valid name"),
+        (("backup",), 11, "there is no stack in"),
+        (("restore", "missing"), 11, "is no backup: it has no manifest.json"),
+        (("migrate", "titanik"), 2, "did you mean 'titanic'"),
+        (("drop", "titanic"), 2, "in scripts add --yes"),
+        (("drop", "titanic", "--models", "burn"), 2, "archive, delete"),
         (("simulate", "titanic", "--start", "2026-01-01", "--end", "2026-02-01"), 2, "no simulator"),
     ],
 )

@@ -332,6 +332,29 @@ def test_logs_that_others_could_read_become_private(tmp_path: Path) -> None:
     assert Path(f"{path}.1").read_bytes() == b"old\n" * 100
 
 
+def test_old_logs_go_with_the_folders_that_they_leave_empty_and_others_stay(tmp_path: Path) -> None:
+    old, new = 1_000_000, 2_000_000
+    ages = {
+        "dag_id=a/run_id=1/task_id=x/attempt=1.log": old,
+        "dag_id=a/run_id=2/task_id=x/attempt=1.log": old,
+        "dag_id=a/run_id=2/task_id=x/attempt=2.log": new,
+        "dag_processor/2026-01-01/dags/f.py.log": old,
+    }
+    for name, age in ages.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("words")
+        os.utime(path, (age, age))
+    (tmp_path / "dag_id=a" / "run_id=3").mkdir()  # of a task that is about to write
+    assert logs.delete_old_logs(tmp_path, oldest=1_500_000) == 3
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {
+        *("dag_id=a", "dag_id=a/run_id=2", "dag_id=a/run_id=2/task_id=x", "dag_id=a/run_id=3"),
+        "dag_id=a/run_id=2/task_id=x/attempt=2.log",
+    }
+    assert logs.delete_old_logs(tmp_path / "nothing", oldest=1_500_000) == 0
+
+
 def test_the_tail_of_a_log(tmp_path: Path) -> None:
     path = tmp_path / "x.log"
     assert logs.read_log_tail(path) == ""

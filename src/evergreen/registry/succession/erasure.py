@@ -1,6 +1,8 @@
-"""The end of a use case's succession: its models and runs are deleted, the ledger keeps their lines."""
+"""The end of a use case's succession: its models are deleted or archived, the ledger keeps their lines."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
@@ -11,6 +13,9 @@ from evergreen.registry.experiments.check_runs import name_monitoring_experiment
 from evergreen.registry.reconcile import reconcile_ledger_under_lock
 from evergreen.settings import Settings
 
+# Tag of a registered model whose use case was dropped: when, ISO 8601.
+ARCHIVED_AT = "evergreen.archived_at"
+
 
 def erase_succession(
     settings: Settings, database: sa.Engine, use_case_name: str, *, actor: str, reason: str
@@ -20,6 +25,33 @@ def erase_succession(
     If the ledger has lines of the use case since its last `erase`, another `erase` line says so first, after
     which version numbers begin anew. Raises RegistryUnreachable, RegistryError, StoreUnreachable.
     """
+    _end_succession(settings, database, use_case_name, actor=actor, reason=reason)
+    delete_model_and_runs(settings, use_case_name)
+
+
+def archive_succession(
+    settings: Settings, database: sa.Engine, use_case_name: str, *, actor: str, reason: str
+) -> None:
+    """Keep every version and MLflow run of a use case, without aliases: nobody is champion afterwards.
+
+    The ledger gets the same line as of `erase_succession`. The registered model carries the tag
+    `evergreen.archived_at` with the moment (ISO 8601, UTC). Raises RegistryUnreachable, RegistryError,
+    StoreUnreachable.
+    """
+    _end_succession(settings, database, use_case_name, actor=actor, reason=reason)
+    client = create_mlflow_client(settings)
+    with translate_mlflow_errors(settings):
+        if not client.search_registered_models(f"name = '{use_case_name}'"):
+            return
+        for alias in client.get_registered_model(use_case_name).aliases:
+            client.delete_registered_model_alias(use_case_name, alias)
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        client.set_registered_model_tag(use_case_name, ARCHIVED_AT, moment)
+
+
+def _end_succession(
+    settings: Settings, database: sa.Engine, use_case_name: str, *, actor: str, reason: str
+) -> None:
     reconcile_ledger_under_lock(settings, database, use_case_name)
     changes = read_champion_changes(database, use_case_name)
     if ledger.read_entries_since_erase(database, use_case_name):
@@ -33,7 +65,6 @@ def erase_succession(
             actor=actor,
             reason=reason,
         )
-    delete_model_and_runs(settings, use_case_name)
 
 
 def delete_model_and_runs(settings: Settings, use_case_name: str) -> None:

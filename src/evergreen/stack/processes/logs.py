@@ -1,7 +1,8 @@
-"""The servers' logs: a file each in `logs/` of the home, of bounded size."""
+"""The servers' logs, a file each in `logs/` of the home, of bounded size; logs of tasks, of bounded age."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -31,6 +32,27 @@ def limit_log_size(path: Path, max_bytes: int = MAX_BYTES) -> None:
         with path.open("rb") as log, os.fdopen(former, "wb") as old:
             shutil.copyfileobj(log, old)
         os.truncate(path, 0)
+
+
+def delete_old_logs(folder: Path, oldest: float) -> int:
+    """Delete the files below `folder` that were last written before `oldest` (seconds since 1970), and the
+    folders that are then empty; how many files. A file that is being written is never that old."""
+    count = 0
+    emptied: set[Path] = set()
+    for name, _, files in os.walk(folder, topdown=False):
+        parent = Path(name)
+        for path in (parent / file for file in files):
+            with contextlib.suppress(FileNotFoundError):
+                if path.lstat().st_mtime < oldest:
+                    path.unlink()
+                    emptied.add(parent)
+                    count += 1
+        # A folder that a task has just made is empty for a moment, too.
+        if parent in emptied and parent != folder:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+                emptied.add(parent.parent)
+    return count
 
 
 def read_log_tail(path: Path, lines: int = 15, max_bytes: int = 16_384) -> str:

@@ -30,6 +30,7 @@ from evergreen.waiting import wait_until
 TICK_SECONDS = 0.1
 SERVICES_SECONDS = 2.0
 HOUSEKEEPING_SECONDS = 60.0
+TIDY_SECONDS = 3600.0
 SERVICES_START_SECONDS = 60.0
 
 
@@ -45,6 +46,10 @@ class Plan(Protocol):
 
     def services(self) -> list[ChildSpec]:
         """The optional servers wanted now. Called every two seconds in a thread; may block for a while."""
+        ...
+
+    def tidy(self) -> None:
+        """Delete files that have grown too old. Called every hour in a thread; may block for a while."""
         ...
 
 
@@ -63,6 +68,8 @@ class Supervisor:
         self._services_at = 0.0
         self._services_since = 0.0
         self._housekeeping_at = 0.0
+        self._tidying: Future[None] | None = None
+        self._tidy_at = 0.0
         self._dirty = True
 
     def run(self) -> int:
@@ -108,6 +115,7 @@ class Supervisor:
             self._housekeeping_at = now + HOUSEKEEPING_SECONDS
             for log in (self.home / "logs").glob("*.log"):
                 logs.limit_log_size(log)
+        self._tidy(now)
         self._save()
 
     def _collect(self, now: float) -> None:
@@ -129,6 +137,14 @@ class Supervisor:
                 self.plan.problems.append(str(error))
             self._services = None
             self._services_at = now + SERVICES_SECONDS
+
+    def _tidy(self, now: float) -> None:
+        if self._tidying is None and now >= self._tidy_at and self.state.phase == "running":
+            self._tidying = self._pool.submit(self.plan.tidy)
+        elif self._tidying is not None and self._tidying.done():
+            if (error := self._tidying.exception()) is not None:
+                print(f"old files are not deleted: {error}", file=sys.stderr, flush=True)  # noqa: T201
+            self._tidying, self._tidy_at = None, now + TIDY_SECONDS
 
     def _services_settled(self, now: float) -> bool:
         waited_enough = now - self._services_since > SERVICES_START_SECONDS

@@ -16,9 +16,11 @@ from pathlib import Path
 
 from evergreen.errors import ChildFailed, MissingProgram, StackError
 from evergreen.stack.servers.deployment import (
+    BANK_DATABASE,
     BUFFER_POOL_MAX,
     BUFFER_POOL_MIN,
     DATABASE,
+    DATABASE_USER,
     build_mariadb_options,
 )
 from evergreen.stack.servers.sqlite_files import build_unfinished_path
@@ -31,8 +33,9 @@ _UNIX_SOCKET_PATH_MAX = 100
 HOSTS = ("127.0.0.1", "localhost")
 
 
-def find_program(name: str) -> Path:
-    """Where a program of MariaDB's is installed. Raises MissingProgram with what to install.
+def find_program(name: str, package: str = "") -> Path:
+    """Where a program of MariaDB's is installed. Raises MissingProgram with what to install: `package`, or
+    by default what the server needs.
 
     Only names of MariaDB's programs are looked for: a `mysqld` may be MySQL, which has no system-versioned
     tables.
@@ -40,6 +43,10 @@ def find_program(name: str) -> Path:
     search_path = os.pathsep.join([os.environ.get("PATH", ""), *_MORE_FOLDERS])
     if path := shutil.which(name, path=search_path):
         return Path(path)
+    if package:
+        raise MissingProgram(
+            f"{name} is not installed", hint=f"apt-get install {package} (it sets up no service)"
+        )
     raise MissingProgram(
         f"{name} is not installed",
         hint="install MariaDB's server, as make does: "
@@ -208,6 +215,13 @@ class PrivateMariaDB:
             ),
             *build_ledger_grants(self.database, self.user, HOSTS),
         ]
+
+
+def build_stack_server(home: Path, port: int, password: str) -> PrivateMariaDB:
+    """The server of the embedded stack in `home`."""
+    return PrivateMariaDB(
+        home=home / "mariadb", port=port, user=DATABASE_USER, password=password, foreign=(BANK_DATABASE,)
+    )
 
 
 def _compute_buffer_pool_bytes() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ from evergreen.errors import EvergreenError, RegistryError
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings, load_settings
 from evergreen.stack.processes.child import ChildSpec
+from evergreen.stack.processes.logs import delete_old_logs
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
 from evergreen.stack.servers import airflow, deployment, probes
 from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
@@ -21,7 +23,7 @@ from evergreen.stack.servers.envfile import (
     write_stack_env,
 )
 from evergreen.stack.servers.keys import Keys, load_or_create_keys
-from evergreen.stack.servers.mariadb import PrivateMariaDB
+from evergreen.stack.servers.mariadb import PrivateMariaDB, build_stack_server
 from evergreen.stack.servers.sqlite_files import (
     build_sqlite_url,
     build_unfinished_path,
@@ -78,17 +80,16 @@ class EvergreenPlan:
                 continue
         return specs
 
+    def tidy(self) -> None:
+        """Delete logs of Airflow's tasks that are older than EVERGREEN_TASK_LOG_DAYS; 0 keeps all."""
+        if days := load_settings(self.home).task_log_days:
+            delete_old_logs(self.home / "airflow" / "logs", time.time() - days * 86_400)
+
     @property
     def mariadb(self) -> PrivateMariaDB:
         """The stack's MariaDB server."""
         assert self._keys is not None
-        return PrivateMariaDB(
-            home=self.home / "mariadb",
-            port=self.ports["mariadb"],
-            user=deployment.DATABASE_USER,
-            password=self._keys.mariadb_password,
-            foreign=(BANK_DATABASE,),
-        )
+        return build_stack_server(self.home, self.ports["mariadb"], self._keys.mariadb_password)
 
     def _service_ports(self) -> dict[str, int]:
         """The declared port of each use case. A declaration that cannot be loaded becomes a problem."""

@@ -34,15 +34,12 @@ def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]
     table that others use lets them pass (`alter_table`). Raises StoreError when the ledger's database is
     missing and this user may not create it, with the SQL for an administrator, and when a table stays in use.
     """
-    source = source or find_migrations_folder()
-    files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
     database = str(engine.url.database)
     with engine.connect() as connection:
-        if not [path for path in files if path.stem not in _read_applied_names(connection)]:
+        if not find_pending_files(connection, source):
             return []
         with hold_lock(connection, "migrate"):
-            applied_names = _read_applied_names(connection)
-            applied = [path for path in files if path.stem not in applied_names]
+            applied = find_pending_files(connection, source)
             _ensure_ledger(connection, database)
             for path in applied:
                 for statement in split_statements(fill_ledger_name(path.read_text("utf-8"), database)):
@@ -51,6 +48,15 @@ def apply_migrations(engine: sa.Engine, source: Path | None = None) -> list[str]
                 connection.execute(insert.values(name=path.stem))
                 connection.commit()
     return [path.stem for path in applied]
+
+
+def find_pending_files(connection: sa.Connection, source: Path | None = None) -> list[Path]:
+    """The migrations in `source` (default: the package's) that the database has not had, in their order.
+    Ends the transaction."""
+    source = source or find_migrations_folder()
+    applied_names = _read_applied_names(connection)
+    files = sorted(path for path in source.glob("*.sql") if _NAME.fullmatch(path.name))
+    return [path for path in files if path.stem not in applied_names]
 
 
 def _execute_statement(connection: sa.Connection, statement: str) -> None:

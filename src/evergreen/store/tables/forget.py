@@ -1,7 +1,8 @@
-"""Erases a use case from the store, for a demo that is to be run again."""
+"""Erases a use case from the store: for a demo that is to be run again, and for `evergreen drop`."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -15,6 +16,7 @@ from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.platform import (
     ALERT,
+    CATALOGUE_TABLES,
     CHECK_REPORT,
     DRIFT_METRIC,
     DRIFT_REPORT,
@@ -112,29 +114,59 @@ def list_past_runs(engine: sa.Engine, use_case: UseCase) -> list[PastRun]:
     ]
 
 
+def find_known_use_cases(engine: sa.Engine) -> set[str]:
+    """The names of the use cases of which the platform's own tables have records."""
+    names: set[str] = set()
+    with engine.connect() as connection:
+        for record in _RECORDS:
+            rows = execute_if_table_exists(connection, sa.select(record.c.use_case).distinct())
+            names |= {row.use_case for row in rows}
+    return names
+
+
+def find_tables(engine: sa.Engine, use_case_name: str, other_names: Collection[str]) -> dict[str, int]:
+    """The tables in the database that are a use case's by their names, each with about how many rows it
+    holds; also those that no declaration names any more.
+
+    A table whose name begins with one of `other_names` that is longer is that use case's.
+    """
+    catalogue = CATALOGUE_TABLES.c
+    longer = [f"{name}__" for name in other_names if name.startswith(f"{use_case_name}__")]
+    statement = sa.select(catalogue.table_name, catalogue.table_rows).where(
+        catalogue.table_schema == sa.func.database(),
+        catalogue.table_name.startswith(f"{use_case_name}__", autoescape=True),
+    )
+    with engine.connect() as connection:
+        rows = connection.execute(statement.order_by(catalogue.table_name)).all()
+    return {name: int(count or 0) for name, count in rows if not name.startswith(tuple(longer))}
+
+
 def erase_use_case(engine: sa.Engine, use_case: UseCase) -> None:
     """Drop the use case's tables and delete its rows from the platform's own. It cannot be undone.
 
     Killed half-way it leaves less than before; run again it finishes. The platform's own tables are brought
     up to date first.
     """
+    erase_tables(engine, use_case.name, [table.name for table in build_tables(use_case)])
+
+
+def erase_tables(engine: sa.Engine, use_case_name: str, table_names: Sequence[str]) -> None:
+    """The same by names alone, for a use case whose declaration is gone."""
     apply_migrations(engine)
-    tables = build_tables(use_case)
-    names = [table.name for table in tables]
-    with engine.connect() as connection, hold_lock(connection, f"ingest.{use_case.name}"):
-        for table in tables:
-            table.drop(connection, checkfirst=True)
-        runs = sa.select(INGEST_RUN.c.id).where(INGEST_RUN.c.use_case == use_case.name)
+    with engine.connect() as connection, hold_lock(connection, f"ingest.{use_case_name}"):
+        for name in table_names:
+            sa.Table(name, sa.MetaData()).drop(connection, checkfirst=True)
+        runs = sa.select(INGEST_RUN.c.id).where(INGEST_RUN.c.use_case == use_case_name)
         for rows in (INGEST_BATCH, QUARANTINE):
             connection.execute(sa.delete(rows).where(rows.c.ingest_run_id.in_(runs)))
         for facts in (RETIRED_COLUMN, GENERATED_TABLE_MIGRATION):
-            connection.execute(sa.delete(facts).where(facts.c.table_name.in_(names)))
+            connection.execute(sa.delete(facts).where(facts.c.table_name.in_(table_names)))
         # Counted on, not begun anew: copies of the dropped table must not pass for the next one's.
         connection.execute(
             sa.update(STORE_STATE)
-            .where(STORE_STATE.c.table_name.in_(names))
+            .where(STORE_STATE.c.table_name.in_(table_names))
             .values(changes=STORE_STATE.c.changes + 1, history_from=None)
         )
         for record in _RECORDS:
-            connection.execute(sa.delete(record).where(record.c.use_case == use_case.name))
+            connection.execute(sa.delete(record).where(record.c.use_case == use_case_name))
         connection.commit()
