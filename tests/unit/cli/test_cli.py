@@ -24,6 +24,7 @@ COMMANDS = (
     *("new", "profile", "backtest", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
     *("get-online-features", "counts", "trial", "keys", "report", "drift", "decisions", "alert"),
+    "exporter",
 )
 # Those that have subcommands.
 GROUPS = {
