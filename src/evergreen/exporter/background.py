@@ -1,4 +1,4 @@
-"""A part of the exporter, collected in a thread of its own, so that reading its values never waits."""
+"""A collector of the exporter reads in a thread of its own, so that whoever asks for values never waits."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Collected:
 
 
 @dataclass
-class BackgroundPart:
-    """Collects a part every `interval` seconds: one collection at a time, and never two.
+class BackgroundCollector:
+    """Collects every `interval` seconds: one collection at a time, and never two.
 
     `read` adds the values. A collection that raises leaves no values. One that takes longer than
     `limit_seconds` counts as failed, and its former values are not shown, until it ends.
@@ -80,7 +80,7 @@ class BackgroundPart:
         except EvergreenError as error:
             samples = Samples()
             samples.troubles.append(error.message)
-        except Exception as error:  # noqa: BLE001  the thread must live on, and the other parts with it
+        except Exception as error:  # noqa: BLE001  the thread must live on, and the other collectors with it
             samples = Samples()
             samples.troubles.append(f"{type(error).__name__} in {_find_place(error)}")
         self._last = Collected(

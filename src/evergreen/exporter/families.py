@@ -84,9 +84,15 @@ _AIRFLOW = (
     ),
 )
 _OWN = (
-    Family("evergreen_exporter_up", "1 where the last collection of a part was whole, else 0.", ("part",)),
-    Family("evergreen_exporter_collection_seconds", "How long the last collection took.", ("part",)),
-    Family("evergreen_exporter_collected_timestamp_seconds", "When the last collection ended.", ("part",)),
+    Family(
+        "evergreen_exporter_up",
+        "1 where the last collection of a collector was whole, else 0.",
+        ("collector",),
+    ),
+    Family("evergreen_exporter_collection_seconds", "How long the last collection took.", ("collector",)),
+    Family(
+        "evergreen_exporter_collected_timestamp_seconds", "When the last collection ended.", ("collector",)
+    ),
 )
 
 FAMILIES: Mapping[str, Family] = {

@@ -1,4 +1,4 @@
-"""Runs the exporter: its parts in the background, and the server that shows them."""
+"""Runs the exporter: its collectors in the background, and the server that shows them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from types import FrameType
 
 from prometheus_client import CollectorRegistry
 
-from evergreen.exporter.airflow_part import DagsReader
-from evergreen.exporter.background import BackgroundPart
-from evergreen.exporter.collector import PartsCollector
-from evergreen.exporter.model_part import ChampionsReader
+from evergreen.exporter.background import BackgroundCollector
+from evergreen.exporter.champions_reader import ChampionsReader
+from evergreen.exporter.dags_reader import DagsReader
+from evergreen.exporter.published_values import PublishedValues
 from evergreen.exporter.server import build_application, load_scrape_access, open_server
-from evergreen.exporter.store_part import RecordsReader, TablesReader
+from evergreen.exporter.store_readers import RecordsReader, TablesReader
 from evergreen.serving.service_log import configure_parent_log
 from evergreen.settings import Settings
 
@@ -23,13 +23,13 @@ _LIMIT_SECONDS = 60.0
 _COUNT_LIMIT_SECONDS = 900.0
 
 
-def build_parts(settings: Settings, interval: float) -> tuple[BackgroundPart, ...]:
-    """The parts of the exporter, none of them started."""
+def build_collectors(settings: Settings, interval: float) -> tuple[BackgroundCollector, ...]:
+    """The collectors of the exporter, none of them started."""
     return (
-        BackgroundPart("mariadb", RecordsReader(settings), interval, _LIMIT_SECONDS),
-        BackgroundPart("tables", TablesReader(settings), interval, _COUNT_LIMIT_SECONDS),
-        BackgroundPart("mlflow", ChampionsReader(settings), interval, _LIMIT_SECONDS),
-        BackgroundPart("airflow", DagsReader(settings), interval, _LIMIT_SECONDS),
+        BackgroundCollector("mariadb", RecordsReader(settings), interval, _LIMIT_SECONDS),
+        BackgroundCollector("tables", TablesReader(settings), interval, _COUNT_LIMIT_SECONDS),
+        BackgroundCollector("mlflow", ChampionsReader(settings), interval, _LIMIT_SECONDS),
+        BackgroundCollector("airflow", DagsReader(settings), interval, _LIMIT_SECONDS),
     )
 
 
@@ -42,8 +42,8 @@ def run_exporter(
     PortInUse.
     """
     configure_parent_log(settings)
-    parts = build_parts(settings, interval)
-    registry = build_registry(parts)
+    collectors = build_collectors(settings, interval)
+    registry = build_registry(collectors)
     access = load_scrape_access(settings, host)
     server = open_server(host, port, build_application(registry, access))
 
@@ -53,20 +53,20 @@ def run_exporter(
 
     former = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        for part in parts:
-            part.start()
+        for collector in collectors:
+            collector.start()
         on_ready(f"http://{f'[{host}]' if ':' in host else host}:{server.port}/metrics")
         server.serve_forever()
     finally:
-        for part in parts:
-            part.stop()
+        for collector in collectors:
+            collector.stop()
         server.server_close()
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
-def build_registry(parts: Sequence[BackgroundPart]) -> CollectorRegistry:
-    """A registry that has the parts and nothing else."""
+def build_registry(collectors: Sequence[BackgroundCollector]) -> CollectorRegistry:
+    """A registry that has the collectors and nothing else."""
     registry = CollectorRegistry()
-    registry.register(PartsCollector(parts))
+    registry.register(PublishedValues(collectors))
     return registry

@@ -9,9 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from evergreen.errors import StoreUnreachable
-from evergreen.exporter.model_part import ChampionsReader
+from evergreen.exporter.champions_reader import ChampionsReader
 from evergreen.exporter.samples import Samples
-from evergreen.exporter.store_part import RecordsReader, TablesReader, compute_age_limit
+from evergreen.exporter.store_readers import RecordsReader, TablesReader, compute_age_limit
 from evergreen.registry.ledger import append_entry
 from evergreen.settings import Settings
 from evergreen.stack.processes.ports import find_free_port

@@ -1,4 +1,4 @@
-"""The part `airflow`, on recorded answers; the real Airflow answers in tests/e2e."""
+"""The collector `airflow`, on recorded answers; the real Airflow answers in tests/e2e."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from evergreen.errors import OrchestratorUnreachable
-from evergreen.exporter.airflow_part import DagsReader
+from evergreen.exporter.dags_reader import DagsReader
 from evergreen.exporter.samples import Samples
 from evergreen.settings import Settings
 

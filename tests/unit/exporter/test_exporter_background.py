@@ -1,4 +1,4 @@
-"""A part that is collected in the background: failures, slowness, and what is shown meanwhile."""
+"""A collector of the exporter: failures, slowness, and what is shown meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from prometheus_client import generate_latest
 
 from evergreen.errors import StoreError, StoreUnreachable
-from evergreen.exporter.background import BackgroundPart
+from evergreen.exporter.background import BackgroundCollector
 from evergreen.exporter.run import build_registry
 from evergreen.exporter.samples import Samples
 
@@ -32,25 +32,30 @@ def fail(_samples: Samples) -> None:
     raise StoreUnreachable("MariaDB is away", hint="start it")
 
 
-def show(*parts: BackgroundPart) -> list[str]:
-    text = generate_latest(build_registry(parts)).decode()
+def show(*collectors: BackgroundCollector) -> list[str]:
+    text = generate_latest(build_registry(collectors)).decode()
     return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 def test_before_its_first_collection_a_part_is_down() -> None:
-    assert show(BackgroundPart("mariadb", read_rows, 60, 60)) == ['evergreen_exporter_up{part="mariadb"} 0.0']
+    assert show(BackgroundCollector("mariadb", read_rows, 60, 60)) == [
+        'evergreen_exporter_up{collector="mariadb"} 0.0'
+    ]
 
 
 def test_a_failing_part_is_told_and_does_not_remove_the_rest(caplog: pytest.LogCaptureFixture) -> None:
-    parts = (BackgroundPart("tables", read_rows, 60, 60), BackgroundPart("mariadb", fail, 60, 60))
+    collectors = (
+        BackgroundCollector("tables", read_rows, 60, 60),
+        BackgroundCollector("mariadb", fail, 60, 60),
+    )
     with caplog.at_level(logging.INFO):
-        for part in parts:
-            part.collect()
-            part.collect()
-    page = show(*parts)
+        for collector in collectors:
+            collector.collect()
+            collector.collect()
+    page = show(*collectors)
     assert 'evergreen_label_rows{use_case="toy"} 7.0' in page
-    assert 'evergreen_exporter_up{part="tables"} 1.0' in page
-    assert 'evergreen_exporter_up{part="mariadb"} 0.0' in page
+    assert 'evergreen_exporter_up{collector="tables"} 1.0' in page
+    assert 'evergreen_exporter_up{collector="mariadb"} 0.0' in page
     # Told once, though it failed twice.
     assert [record.message for record in caplog.records] == ["mariadb cannot be read: MariaDB is away"]
 
@@ -61,10 +66,10 @@ def test_what_one_use_case_lacks_leaves_the_values_of_the_others() -> None:
             raise StoreError("no such column", hint="evergreen apply broken")
         read_rows(samples)
 
-    part = BackgroundPart("mariadb", read, 60, 60)
-    part.collect()
-    assert not part.is_up
-    assert 'evergreen_label_rows{use_case="toy"} 7.0' in show(part)
+    collector = BackgroundCollector("mariadb", read, 60, 60)
+    collector.collect()
+    assert not collector.is_up
+    assert 'evergreen_label_rows{use_case="toy"} 7.0' in show(collector)
 
 
 def test_a_server_that_is_away_ends_the_collection() -> None:
@@ -77,9 +82,9 @@ def test_an_unexpected_error_ends_one_collection_and_not_the_thread(caplog: pyte
     def stumble(_samples: Samples) -> None:
         raise KeyError("the value of a row")
 
-    part = BackgroundPart("airflow", stumble, 60, 60)
-    part.collect()
-    assert not part.is_up
+    collector = BackgroundCollector("airflow", stumble, 60, 60)
+    collector.collect()
+    assert not collector.is_up
     assert "KeyError" in caplog.text
     assert "the value of a row" not in caplog.text
 
@@ -97,20 +102,20 @@ def test_a_collection_that_takes_too_long_hides_the_former_values_until_it_ends(
 
     def read(samples: Samples) -> None:
         read_rows(samples)
-        if part.last is not None:
+        if collector.last is not None:
             clock.now += 59
-            seen.append((part.is_up, show(part)))
+            seen.append((collector.is_up, show(collector)))
             clock.now += 2
-            seen.append((part.is_up, show(part)))
+            seen.append((collector.is_up, show(collector)))
 
-    part = BackgroundPart("mariadb", read, 60, limit_seconds=60, clock=clock)
-    part.collect()
-    part.collect()
+    collector = BackgroundCollector("mariadb", read, 60, limit_seconds=60, clock=clock)
+    collector.collect()
+    collector.collect()
     assert [is_up for is_up, _ in seen] == [True, False]
     row = 'evergreen_label_rows{use_case="toy"} 7.0'
     assert [row in page for _, page in seen] == [True, False]
-    assert part.is_up
-    assert row in show(part)
+    assert collector.is_up
+    assert row in show(collector)
 
 
 def test_labels_must_be_those_of_the_family() -> None:

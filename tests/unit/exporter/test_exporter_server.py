@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from evergreen.errors import PortInUse, SettingsError
-from evergreen.exporter.background import BackgroundPart
+from evergreen.exporter.background import BackgroundCollector
 from evergreen.exporter.families import FAMILIES
 from evergreen.exporter.run import build_registry
 from evergreen.exporter.samples import Samples
@@ -28,10 +28,12 @@ KEY = "eg_0123456789abcdef"
 @contextmanager
 def serving(settings: Settings, host: str = "127.0.0.1") -> Iterator[str]:
     """An exporter of these settings, as if it listened on `host`; its address."""
-    part = BackgroundPart("tables", lambda samples: samples.add("evergreen_label_rows", 7, "toy"), 60, 60)
-    part.collect()
+    collector = BackgroundCollector(
+        "tables", lambda samples: samples.add("evergreen_label_rows", 7, "toy"), 60, 60
+    )
+    collector.collect()
     access = load_scrape_access(settings, host)
-    server = open_server("127.0.0.1", 0, build_application(build_registry([part]), access))
+    server = open_server("127.0.0.1", 0, build_application(build_registry([collector]), access))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

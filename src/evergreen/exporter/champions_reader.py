@@ -1,4 +1,4 @@
-"""The part `mlflow`: which version is champion. MLflow's alias decides, whatever the ledger says."""
+"""The collector `mlflow`: which version is champion. MLflow's alias decides, whatever the ledger says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evergreen.usecases import load_valid_use_cases
 
 
 class ChampionsReader:
-    """Reads the part `mlflow`: one request for each use case."""
+    """Reads for the collector `mlflow`: one request for each use case."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

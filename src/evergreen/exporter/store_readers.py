@@ -1,4 +1,4 @@
-"""The parts `mariadb` and `tables`: what the store's records say, and what the feature tables hold."""
+"""The collectors `mariadb` and `tables`: what the store's records say, and what the feature tables hold."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from evergreen.exporter.check_part import add_check
+from evergreen.exporter.check_samples import add_check
 from evergreen.exporter.samples import Samples
 from evergreen.registry.champion_history import read_champions_at
 from evergreen.settings import Settings
@@ -28,7 +28,7 @@ from evergreen.usecases import load_valid_use_cases
 
 
 class RecordsReader:
-    """Reads the part `mariadb`: short queries on records, counts of the log by hour and the ledger.
+    """Reads for the collector `mariadb`: short queries on records, counts of the log by hour and the ledger.
 
     A statement without an answer for some seconds ends the collection.
     """
@@ -83,8 +83,8 @@ class RecordsReader:
 
 
 class TablesReader:
-    """Reads the part `tables`: rows of the feature tables, which are counted again only when one of a use
-    case's tables has changed. A count reads the keys of a whole table."""
+    """Reads for the collector `tables`: rows of the feature tables, which are counted again only when a table
+    of the use case has changed. A count reads the keys of a whole table."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

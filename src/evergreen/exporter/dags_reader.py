@@ -1,4 +1,4 @@
-"""The part `airflow`: runs of the DAGs, when each last ended well, and Airflow's own health."""
+"""The collector `airflow`: runs of the DAGs, when each last ended well, and Airflow's own health."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
 
 
 class DagsReader:
-    """Reads the part `airflow`: two requests, and one more for each DAG of which another number of runs has
-    succeeded than at the collection before."""
+    """Reads for the collector `airflow`: two requests, and one more for each DAG of which another number of
+    runs has succeeded than at the collection before."""
 
     def __init__(
         self,
