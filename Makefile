@@ -2,6 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
+PROMTOOL ?= promtool
 PYTEST := $(BIN)/python -m pytest
 BY_FILE := --dist loadfile --no-loadscope-reorder
 # Whole stacks at a time: a file of tests/e2e has a stack of its own, of 2-3 GB and with ports of its own. Two where
@@ -10,7 +11,7 @@ STACKS ?= $(shell { cat /proc/meminfo; sed 's/^/Limit: /' /sys/fs/cgroup/memory.
 	'/^MemAvailable:/ { free = $$2 * 1024 } /^Limit: [0-9]/ { limit = $$2 } \
 	END { if (limit && limit < free) free = limit; print (free >= 12 * 2^30) ? 2 : 1 }')
 
-.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-monitor bench-peers chaos fuzz load measure-house compose lock
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-monitor bench-peers chaos fuzz load measure-house compose lock lint-alerts
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,13 +43,21 @@ test: setup ## Every test: unit, integration on real servers, the whole stack
 env: ## Write .env with fresh secrets, for docker compose
 	@scripts/new-env.sh
 
-lint: setup ## ruff, mypy (strict, also benchmarks and load tests), import-linter, schemas of compose and CI files
+lint: setup ## ruff, mypy (strict, also benchmarks and load tests), import-linter, compose and CI files, alert rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
+	@$(MAKE) --no-print-directory lint-alerts
+
+lint-alerts: ## Prometheus' configuration, alert rules and their tests, where promtool is (Debian: the package prometheus)
+	@if command -v $(PROMTOOL) >/dev/null; then \
+		$(PROMTOOL) check config --syntax-only deploy/prometheus/prometheus.yml && \
+		$(PROMTOOL) check rules deploy/prometheus/rules/*.yml && \
+		$(PROMTOOL) test rules deploy/prometheus/tests/*.yml; \
+	else echo "alert rules are not checked: there is no $(PROMTOOL) here (Debian: the package prometheus)"; fi
 
 format: setup ## Let ruff put the code in order
 	@$(BIN)/ruff check --fix .

@@ -7,10 +7,8 @@ from typing import Any
 from airflow.sdk import dag, get_current_context, task
 from wiring import begin, cron, invoke, options, use_cases
 
+from evergreen.loop import UPKEEP_SCHEDULE
 from evergreen.usecase import UseCase
-
-# After the daily verbs of midnight, which work on the same tables.
-SCHEDULE = "30 3 * * *"
 
 DOC = """Maintain the tables: add and drop daily partitions of the prediction log, prune the history.
 
@@ -23,7 +21,7 @@ checks after `EVERGREEN_CHECK_DAYS` days. It needs no champion, and running it a
 def build(use_case: UseCase) -> None:
     """Define the DAG of one use case."""
 
-    @dag(schedule=cron(SCHEDULE), **options(use_case, "upkeep", DOC))
+    @dag(schedule=cron(UPKEEP_SCHEDULE), **options(use_case, "upkeep", DOC))
     def upkeep() -> None:
         @task
         def tables() -> dict[str, Any]:

@@ -21,6 +21,7 @@ import pymysql
 import pytest
 
 from evergreen.errors import OrchestratorError
+from evergreen.exporter.run import build_collectors, build_registry
 from evergreen.settings import Settings, load_settings
 from evergreen.stack import lifecycle
 from evergreen.stack.airflow_api import AirflowApi
@@ -40,19 +41,20 @@ READY_SECONDS = 300.0
 TINY_DAG = """
 from airflow.sdk import DAG, task
 
-with DAG("tiny", schedule=None):
+for name in ("tiny", "titanic__upkeep"):
+    with DAG(name, schedule=None):
 
-    @task
-    def first(**context):
-        return (context["dag_run"].conf or {}).get("number", 1)
+        @task
+        def first(**context):
+            return (context["dag_run"].conf or {}).get("number", 1)
 
-    @task
-    def second(number):
-        if number < 0:
-            raise ValueError("told to fail")
-        return number + 1
+        @task
+        def second(number):
+            if number < 0:
+                raise ValueError("told to fail")
+            return number + 1
 
-    second(first())
+        second(first())
 """
 
 
@@ -193,6 +195,27 @@ def test_airflow_runs_a_dag_through_the_api(stack: Stack) -> None:
     failing = airflow.trigger("tiny", {"number": -1})
     with pytest.raises(OrchestratorError, match="told to fail"):
         airflow.wait("tiny", failing, timeout=120)
+
+
+def test_the_exporter_reads_every_server(stack: Stack) -> None:
+    airflow = AirflowApi(stack.settings)
+    began = time.time()
+    airflow.wait("titanic__upkeep", airflow.trigger("titanic__upkeep", {"number": 1}), timeout=120)
+    collectors = build_collectors(stack.settings, 60)
+    for collector in collectors:
+        collector.collect()
+    assert [collector.name for collector in collectors if not collector.is_up] == []
+    registry = build_registry(collectors)
+    labels = {"use_case": "titanic", "dag": "titanic__upkeep"}
+    runs = registry.get_sample_value("evergreen_dag_runs", {**labels, "state": "success"})
+    last = registry.get_sample_value("evergreen_dag_last_success_timestamp_seconds", labels)
+    assert runs == 1
+    assert last is not None
+    assert last > began
+    scheduler = {"component": "scheduler"}
+    assert registry.get_sample_value("evergreen_airflow_component_healthy", scheduler) == 1
+    assert registry.get_sample_value("evergreen_champion_version", {"use_case": "titanic"}) == 0
+    dispose_engines(stack.settings)
 
 
 def test_killed_servers_come_back(stack: Stack) -> None:

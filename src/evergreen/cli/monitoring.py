@@ -1,5 +1,5 @@
-"""Commands of monitoring: the report of a check, drift of any window, the decisions to retrain, and the
-alerts."""
+"""Commands of monitoring: the report of a check, drift of any window, the decisions to retrain, the alerts,
+and the metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from evergreen.settings import load_settings
 from evergreen.usecases import load_use_case
 
 with import_on_use(__name__):
+    from evergreen.exporter import run as exporting
     from evergreen.loop.monitoring import alerts as alerting
     from evergreen.loop.monitoring import check_report, window_drift
     from evergreen.loop.monitoring import decisions as deciding
@@ -239,3 +240,30 @@ def list_alerts(
         load_use_case(use_case_name, settings)
     records = alerting.read_alerts(settings, use_case_name or None, last)
     show_facts([record.to_json() for record in records], as_json, lambda: render_alerts(records))
+
+
+@app.command("exporter")
+def publish_metrics(
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Where to listen; beyond loopback readers need an API key.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 9105,
+    interval: Annotated[
+        float, typer.Option(metavar="SECONDS", min=1.0, help="How often the values are read anew.")
+    ] = 60.0,
+    as_json: AsJson = False,
+) -> None:
+    """Publish metrics for Prometheus that no server measures: freshness, champions, checks, decisions, DAGs.
+
+    They are read from MariaDB, MLflow and Airflow in the background; what cannot be read is told by
+    `evergreen_exporter_up`. Who may read them is EVERGREEN_METRICS_ACCESS, as for the services. Runs until
+    Ctrl-C.
+
+    Examples: `evergreen exporter` · `evergreen exporter --host 0.0.0.0 --interval 30`
+    """
+
+    def show_address(url: str) -> None:
+        """Show where the metrics are."""
+        show_facts({"url": url}, as_json, lambda: f"Metrics at {url}")
+
+    exporting.run_exporter(load_settings(), host, port, interval, on_ready=show_address)

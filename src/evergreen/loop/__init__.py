@@ -9,3 +9,6 @@ from __future__ import annotations
 
 # Airflow's pool for tasks that use every core: two of them at the same time would slow each other down.
 TRAINING_POOL = "evergreen_training"
+# When Airflow runs the upkeep of each use case (cron, UTC): after the daily verbs of midnight, which work on
+# the same tables.
+UPKEEP_SCHEDULE = "30 3 * * *"

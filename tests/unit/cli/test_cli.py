@@ -24,7 +24,7 @@ COMMANDS = (
     *("new", "profile", "backtest", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
     *("get-online-features", "counts", "trial", "keys", "rights", "report", "drift", "decisions", "alert"),
-    *("backup", "restore", "drop", "migrate"),
+    *("backup", "restore", "drop", "migrate", "exporter"),
 )
 # Those that have subcommands.
 GROUPS = {

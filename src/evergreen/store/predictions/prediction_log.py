@@ -107,6 +107,25 @@ def read_recent_inputs(
         ]
 
 
+def find_newest_moment(engine: sa.Engine, use_case: UseCase, since: datetime) -> datetime | None:
+    """When the newest answered request from `since` on was predicted (aware UTC); None without one.
+
+    It reads one row of an index for each channel of traffic, in the partitions from that day on.
+    """
+    table = declared.build_prediction_table(use_case)
+    moments = []
+    with engine.connect() as connection:
+        for channel in TRAFFIC:
+            statement = (
+                sa.select(table.c.predicted_at)
+                .where(table.c.channel == channel, table.c.predicted_at >= to_naive_utc(since))
+                .order_by(table.c.predicted_at.desc())
+                .limit(1)
+            )
+            moments += [row.predicted_at for row in execute_if_table_exists(connection, statement)]
+    return to_aware_utc(max(moments)) if moments else None
+
+
 def count_predictions(engine: sa.Engine, use_case: UseCase) -> PredictionCounts:
     """How many predictions are logged; none before the use case's tables exist. Raises StoreUnreachable."""
     table = declared.build_prediction_table(use_case)

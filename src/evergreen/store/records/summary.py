@@ -76,17 +76,11 @@ def summarize_store(engine: sa.Engine, use_case: UseCase) -> StoreSummary:
             keys, _ = _count_rows(connection, build_online_table(use_case, view))
             views[view.name] = TableSummary(rows, newest, keys)
         label = TableSummary(*_count_rows(connection, build_label_table(use_case)))
-        return StoreSummary(views, label, _read_last_ingest(connection, use_case))
+        return StoreSummary(views, label, read_last_ingest(connection, use_case))
 
 
-def _count_rows(connection: sa.Connection, table: sa.Table) -> tuple[int, datetime | None]:
-    statement = sa.select(sa.func.count(), sa.func.max(table.c[EVENT_TIME])).select_from(table)
-    result = execute_if_table_exists(connection, statement)
-    rows, newest = result[0] if result else (0, None)
-    return rows, to_aware_utc(newest) if newest else None
-
-
-def _read_last_ingest(connection: sa.Connection, use_case: UseCase) -> LastIngest | None:
+def read_last_ingest(connection: sa.Connection, use_case: UseCase) -> LastIngest | None:
+    """The ingest run that began last; None before the first. Raises StoreUnreachable."""
     columns = INGEST_RUN.c
     result = execute_if_table_exists(
         connection,
@@ -101,3 +95,10 @@ def _read_last_ingest(connection: sa.Connection, use_case: UseCase) -> LastInges
     if is_interrupted(connection, run_id, status):
         status = "interrupted"
     return LastIngest(to_aware_utc(as_of), status, rows_loaded)
+
+
+def _count_rows(connection: sa.Connection, table: sa.Table) -> tuple[int, datetime | None]:
+    statement = sa.select(sa.func.count(), sa.func.max(table.c[EVENT_TIME])).select_from(table)
+    result = execute_if_table_exists(connection, statement)
+    rows, newest = result[0] if result else (0, None)
+    return rows, to_aware_utc(newest) if newest else None

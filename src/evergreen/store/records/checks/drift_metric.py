@@ -85,10 +85,15 @@ def insert_drift_metrics(
         connection.execute(sa.insert(DRIFT_METRIC), rows)
 
 
-def read_drift_metrics(engine: sa.Engine, check_id: str) -> list[DriftMetric]:
-    """The figures of one check; none for a check of a version that kept none. Raises StoreUnreachable."""
+def read_drift_metrics(
+    engine: sa.Engine, check_id: str, *, slice_name: str | None = None
+) -> list[DriftMetric]:
+    """The figures of one check, or those of one slice of it ("" for all rows); none for a check of a version
+    that kept none. Raises StoreUnreachable."""
     c = DRIFT_METRIC.c
     statement = sa.select(DRIFT_METRIC).where(c.check_id == check_id).order_by(c.slice, c.feature, c.metric)
+    if slice_name is not None:
+        statement = statement.where(c.slice == slice_name)
     with engine.connect() as connection:
         return [_build_metric(row) for row in execute_if_table_exists(connection, statement)]
 
