@@ -24,6 +24,7 @@ from evergreen.cli import registry as registry
 from evergreen.cli import trial as trial
 from evergreen.cli import monitoring as monitoring
 from evergreen.cli import keys as keys
+from evergreen.cli import deploy as deploy
 # isort: on
 
 
