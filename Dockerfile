@@ -19,7 +19,7 @@ FROM build AS airflow-packages
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev libmariadb-dev pkg-config python3-dev \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY requirements/airflow.lock ./
 RUN --mount=type=cache,target=/var/cache/pip,id=pip install-lock airflow.lock
 
@@ -48,7 +48,7 @@ FROM python:3.11-slim-bookworm AS base
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends curl libgomp1 \
-    && rm -rf /var/lib/apt/lists/* \
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
     && useradd --no-create-home --home-dir /tmp --uid 10001 evergreen
 ENV PATH=/opt/evergreen-code/bin:/opt/evergreen/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -87,7 +87,7 @@ FROM platform AS airflow
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libmariadb3 \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=airflow-packages /opt/evergreen /opt/evergreen
 USER 10001
 WORKDIR /var/lib/evergreen
