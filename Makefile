@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 PROMTOOL ?= promtool
+# The use cases of the committed docker-compose.yml.
+EXAMPLES := --use-case credit_score --use-case titanic
 PYTEST := $(BIN)/python -m pytest
 BY_FILE := --dist loadfile --no-loadscope-reorder
 # Whole stacks at a time: a file of tests/e2e has a stack of its own, of 2-3 GB and with ports of its own. Two where
@@ -48,6 +50,7 @@ lint: setup ## ruff, mypy (strict, also benchmarks and load tests), import-linte
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/evergreen deploy compose --check $(EXAMPLES) >/dev/null || { echo "make compose writes docker-compose.yml anew"; exit 1; }
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 	@$(MAKE) --no-print-directory lint-alerts
@@ -96,7 +99,7 @@ measure-house: setup ## Layout and language of the package, beside their targets
 	@$(BIN)/python scripts/measure_house.py $(ARGS)
 
 compose: setup ## Write docker-compose.yml from the facts that the embedded stack uses
-	@$(BIN)/python scripts/write-compose.py
+	@$(BIN)/evergreen deploy compose $(EXAMPLES)
 
 lock: ## Resolve the Python packages anew (hashes, no index address); ARGS=--upgrade for newer ones
 	@PYTHON="$(PYTHON)" scripts/setup.sh lock $(ARGS)

@@ -4,7 +4,7 @@
 # docker compose exec mariadb sh /docker-entrypoint-initdb.d/10-evergreen.sh
 set -eu
 # Not on the command line, where every process of the container could read it.
-export MYSQL_PWD="$MARIADB_ROOT_PASSWORD"
+export MYSQL_PWD="${MARIADB_ROOT_PASSWORD:-$(cat "${MARIADB_ROOT_PASSWORD_FILE:-/dev/null}")}"
 
 # The simulated bank is a foreign database to Evergreen; here it lives on the same server, in a schema of its own.
 mariadb --user=root <<SQL

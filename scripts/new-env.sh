@@ -20,12 +20,16 @@ fi
 add EVERGREEN_MARIADB_PASSWORD "$(secret)"
 add MARIADB_ROOT_PASSWORD "$(secret)"
 add POSTGRES_PASSWORD "$(secret)"
+add REDIS_PASSWORD "$(secret)"
+add GRAFANA_ADMIN_PASSWORD "$(secret)"
 add EVERGREEN_AIRFLOW_PASSWORD "$(secret)"
 add AIRFLOW_SECRET_KEY "$(secret)"
 add AIRFLOW_JWT_SECRET "$(secret)"
 # Fernet wants 32 bytes in URL-safe base64.
 add AIRFLOW_FERNET_KEY "$(head -c 32 /dev/urandom | base64 | tr '+/' '-_')"
 add EVERGREEN_API_KEY "eg_$(secret)"
+# The key by which Prometheus reads the services' metrics.
+add EVERGREEN_SCRAPE_KEY "eg_$(secret)"
 if [ -n "$added" ]; then
     echo "Wrote fresh secrets into .env:$added. Next: docker compose up -d --build --wait"
 else

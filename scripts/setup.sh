@@ -159,6 +159,8 @@ case "$("$uv" --version 2>/dev/null || true) " in
         ;;
 esac
 
+catboost_charts="contourpy cycler fonttools graphviz kiwisolver matplotlib narwhals pillow plotly pyparsing"
+
 # What builds mysqlclient and Evergreen is locked too, twice with the same versions: in a file of its own, to be
 # installed before anything is built, and in the lock, which says what the environment holds in the end.
 build=scripts/build-requirements.txt
@@ -171,6 +173,16 @@ if [ "${1:-}" = lock ]; then
     say "Resolving the Python packages"
     "${compile[@]}" pyproject.toml --extra load --extra postgres --group dev --group build --output-file requirements.lock "$@"
     "${compile[@]}" --group build --constraint requirements.lock --output-file "$build"
+    # Each image has only its own packages (Dockerfile). What is in its lock already is preferred, and at first what
+    # is in the other one, which the tests run with.
+    for image in airflow mlflow serving; do
+        own=requirements/$image.lock
+        [ -s "$own" ] || { mkdir -p requirements && cat requirements.lock >"$own"; }
+        # Never drawn: CatBoost's own charts, a tenth of the image of the service.
+        unused=()
+        [ "$image" != serving ] || for package in $catboost_charts; do unused+=(--no-emit-package "$package"); done
+        "${compile[@]}" --group "image-$image" "${unused[@]}" --output-file "$own" "$@"
+    done
 fi
 
 say "Installing the locked Python packages (about 200, 1.2 GB; a minute or two)"

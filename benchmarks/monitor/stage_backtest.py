@@ -24,7 +24,7 @@ from evergreen.backtest.run import run_backtest
 from evergreen.loop.ingest import run_ingest
 from evergreen.settings import Settings
 from evergreen.sources.connections import CONNECTION_PREFIX
-from evergreen.stack.servers.deployment import BANK_DATABASE
+from evergreen.stack.deploy.facts import BANK_DATABASE
 from evergreen.usecases.credit_score import CONNECTION
 from evergreen.usecases.credit_score.simulator import populate
 from evergreen.workbench.new import create_use_case

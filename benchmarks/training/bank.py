@@ -12,7 +12,7 @@ from benchmarks.common.timing import say
 from evergreen.loop.ingest import run_ingest as ingest
 from evergreen.settings import Settings
 from evergreen.sources.connections import CONNECTION_PREFIX
-from evergreen.stack.servers.deployment import BANK_DATABASE
+from evergreen.stack.deploy.facts import BANK_DATABASE
 from evergreen.usecases.credit_score import CONNECTION
 from evergreen.usecases.credit_score.simulator import populate
 

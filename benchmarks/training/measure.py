@@ -15,7 +15,7 @@ from benchmarks.training.titanic import Titanic
 from benchmarks.training.tuning import Tuning
 
 from evergreen.settings import load_settings
-from evergreen.stack.servers.deployment import BANK_DATABASE
+from evergreen.stack.deploy.facts import BANK_DATABASE
 from evergreen.store.connection.database import get_engine
 from evergreen.training.data.dataset import prepare_training_set
 from evergreen.training.data.rows import prepare_rows as rows_of_run

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from evergreen.stack.deploy.facts import SERVICE_PREFIX
 from evergreen.stack.processes import process_table
 from evergreen.stack.processes.ports import find_free_port
 from evergreen.stack.processes.stack_state import StackState, write_state
-from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.stack.servers.server_list import USUAL_PORTS
 
 

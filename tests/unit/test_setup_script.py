@@ -19,6 +19,7 @@ READ = (
     "requirements.lock",
     "pyproject.toml",
 )
+IMAGE_LOCKS = tuple(f"requirements/{image}.lock" for image in ("airflow", "mlflow", "serving"))
 # A stub of .venv's Python: pip and the last check are written down, everything else is the real one's work.
 VENV_PYTHON = """
 case "$*" in
@@ -212,10 +213,18 @@ def test_locking_asks_the_index_of_pips_configuration_and_no_other(
     environment_of_stubs.unlink()
     result = set_up(checkout, "lock", "--upgrade", EVERGREEN_SYSTEM_PACKAGES="skip")
     assert result.returncode == 0, result.stderr
-    lock, build, *rest = environment_of_stubs.read_text(encoding="utf-8").splitlines()
+    lock, build, *calls = environment_of_stubs.read_text(encoding="utf-8").splitlines()
+    images, rest = calls[:3], calls[3:]
     assert "--output-file requirements.lock --upgrade" in lock
     assert "--constraint requirements.lock --output-file scripts/build-requirements.txt" in build
-    for call in (lock, build):
+    for image, call in zip(("airflow", "mlflow", "serving"), images, strict=True):
+        assert f"--group image-{image} " in call
+        assert f"--output-file requirements/{image}.lock --upgrade" in call
+        # A lock that was not there begins with the versions of the tests.
+        assert (checkout / "requirements" / f"{image}.lock").read_text() == (
+            checkout / "requirements.lock"
+        ).read_text()
+    for call in (lock, build, *images):
         assert call.startswith("uv: pip compile")
         assert call.endswith("[index=file:///an/index strategy=]")
         assert "--generate-hashes" in call
@@ -230,13 +239,15 @@ def test_without_a_fitting_python_it_says_which_it_needs(checkout: Path) -> None
 
 
 def test_no_index_address_stands_in_what_the_set_up_reads() -> None:
-    for name in (*READ, "Makefile"):
+    for name in (*READ, *IMAGE_LOCKS, "Makefile"):
         assert "://" not in (ROOT / name).read_text(), name
 
 
-@pytest.mark.parametrize("name", [name for name in READ if name.endswith(("-requirements.txt", ".lock"))])
+@pytest.mark.parametrize(
+    "name", [name for name in (*READ, *IMAGE_LOCKS) if name.endswith(("-requirements.txt", ".lock"))]
+)
 def test_locked_packages_have_versions_and_hashes_and_no_place_of_this_machine(name: str) -> None:
-    for line in (ROOT / name).read_text().splitlines():
+    for line in filter(None, (ROOT / name).read_text().splitlines()):
         assert re.fullmatch(
             r"[a-z0-9-]+==\S+( ; [^/]+)? \\| {4}--hash=sha256:[0-9a-f]{64}( \\)?|\s*#.*", line
         ), line

@@ -26,6 +26,7 @@ from evergreen.cli import monitoring as monitoring
 from evergreen.cli.administration import keys as keys
 from evergreen.cli.administration import rights as rights
 from evergreen.cli.administration import operations as operations
+from evergreen.cli.administration import deploy as deploy
 # isort: on
 
 

@@ -24,7 +24,7 @@ from evergreen.registry.ledger import read_entries
 from evergreen.serving.calls.client import open_own_client
 from evergreen.settings import Settings
 from evergreen.stack.airflow_api import AirflowApi
-from evergreen.stack.servers.deployment import SERVICE_PREFIX
+from evergreen.stack.deploy.facts import SERVICE_PREFIX
 from evergreen.store.connection.database import get_engine
 from evergreen.store.online.vectors import read_latest_rows
 from evergreen.store.predictions.prediction_log import count_predictions

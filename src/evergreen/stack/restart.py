@@ -23,6 +23,7 @@ from evergreen.registry.models import load_model
 from evergreen.serving.calls.client import open_own_client
 from evergreen.serving.standing import ServiceStatus, format_container_name, read_service_status
 from evergreen.settings import Settings, load_settings
+from evergreen.stack.deploy.facts import SERVICE_PREFIX
 from evergreen.stack.processes import logs
 from evergreen.stack.processes.home import RESTART_LOCK, hold_lock
 from evergreen.stack.processes.requests import (
@@ -32,7 +33,6 @@ from evergreen.stack.processes.requests import (
     write_request,
 )
 from evergreen.stack.processes.stack_state import ProcessState, StackState, is_stack_supervised, read_state
-from evergreen.stack.servers.deployment import SERVICE_PREFIX
 from evergreen.stack.servers.envfile import collect_restart_settings
 from evergreen.stack.status import Progress
 from evergreen.usecase import UseCase

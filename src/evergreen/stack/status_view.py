@@ -11,7 +11,7 @@ from rich.text import Text
 
 from evergreen.errors import UseCaseError
 from evergreen.settings import STACK_ENV, Settings
-from evergreen.stack.servers.deployment import SERVICE_PREFIX
+from evergreen.stack.deploy.facts import SERVICE_PREFIX
 from evergreen.stack.status import StackStatus
 from evergreen.stack.view import build_grid, shorten_moment
 from evergreen.usecase import UseCase

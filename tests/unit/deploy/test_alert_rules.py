@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from evergreen.stack.servers import deployment
+from evergreen.stack.deploy import facts
 from evergreen.usecases import credit_score, titanic
 from support.published_metrics import PROMETHEUS, find_metric_names, list_published_metrics
 
@@ -64,7 +64,7 @@ def test_prometheus_scrapes_the_services_and_the_exporter() -> None:
     [discovery] = jobs["evergreen-services"]["dns_sd_configs"]
     use_cases = (credit_score.USE_CASE, titanic.USE_CASE)
     assert discovery["names"] == [f"service-{each.name.replace('_', '-')}" for each in use_cases]
-    assert discovery["port"] == deployment.SERVICE.port
+    assert discovery["port"] == facts.SERVICE.port
     named = {name for rule in RULES for name in re.findall(r'job="([\w-]+)"', rule["expr"])}
     assert named <= set(jobs)
 

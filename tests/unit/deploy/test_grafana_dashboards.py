@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from evergreen.exporter.families import FAMILIES
-from evergreen.stack.servers import deployment
+from evergreen.stack.deploy import facts
 from support.dashboards import DASHBOARDS, GRAFANA, fill_promql, list_queries
 from support.published_metrics import PROMETHEUS, ROOT, find_metric_names, list_published_metrics
 
@@ -82,8 +82,8 @@ def test_the_data_sources_are_those_that_are_provisioned() -> None:
 
 def test_the_data_sources_are_where_the_containers_are() -> None:
     sources = {source["type"]: source for source in SOURCES["datasources"]}
-    assert sources["mysql"]["url"] == f"{deployment.MARIADB.name}:{deployment.MARIADB.port}"
-    assert sources["mysql"]["jsonData"]["database"] == deployment.DATABASE
+    assert sources["mysql"]["url"] == f"{facts.MARIADB.name}:{facts.MARIADB.port}"
+    assert sources["mysql"]["jsonData"]["database"] == facts.DATABASE
     # No right but SELECT, and no password in the repository.
     assert sources["mysql"]["user"] == "grafana"
     assert re.fullmatch(r"\$\{\w+\}", sources["mysql"]["secureJsonData"]["password"])

@@ -11,9 +11,16 @@ from evergreen.errors import StackError
 from evergreen.loop import TRAINING_POOL
 from evergreen.private import write_private_file
 from evergreen.settings import Settings
+from evergreen.stack.deploy import facts
+from evergreen.stack.deploy.airflow_options import (
+    COMMON_OPTIONS,
+    EMBEDDED_OPTIONS,
+    build_airflow_variables,
+    merge_options,
+)
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.ports import LOOPBACK
-from evergreen.stack.servers import deployment, probes
+from evergreen.stack.servers import probes
 from evergreen.stack.servers.keys import Keys
 from evergreen.stack.servers.sqlite_files import (
     build_sqlite_url,
@@ -46,15 +53,14 @@ def find_dags_folder(settings: Settings) -> Path:
 def build_airflow_environment(home: Path, port: int, keys: Keys, dags: Path) -> dict[str, str]:
     """Airflow's whole configuration as AIRFLOW__SECTION__OPTION variables.
 
-    The options that the containers have too are `deployment.AIRFLOW_OPTIONS`. Writes the passwords' file.
+    The options that the containers have too are COMMON_OPTIONS. Writes the passwords' file.
     """
     home.mkdir(parents=True, exist_ok=True)
     passwords = home / "passwords.json"
-    write_private_file(passwords, json.dumps({deployment.AIRFLOW_USER: keys.airflow_password}))
+    write_private_file(passwords, json.dumps({facts.AIRFLOW_USER: keys.airflow_password}))
     base_url = f"http://{LOOPBACK}:{port}"
-    options: dict[str, dict[str, deployment.OptionValue]] = {
+    options: dict[str, dict[str, facts.OptionValue]] = {
         "core": {
-            **deployment.AIRFLOW_OPTIONS["core"],
             "dags_folder": str(dags),
             "mp_start_method": "fork",
             "simple_auth_manager_passwords_file": str(passwords),
@@ -65,7 +71,6 @@ def build_airflow_environment(home: Path, port: int, keys: Keys, dags: Path) -> 
         },
         "database": {"sql_alchemy_conn": build_sqlite_url(home / DATABASE_FILE), "check_migrations": False},
         "api": {
-            **deployment.AIRFLOW_OPTIONS["api"],
             "base_url": base_url,
             "host": LOOPBACK,
             "port": port,
@@ -86,7 +91,10 @@ def build_airflow_environment(home: Path, port: int, keys: Keys, dags: Path) -> 
             "dag_processor_child_process_log_directory": str(home / "logs" / "dag_processor"),
         },
     }
-    return {"AIRFLOW_HOME": str(home), **deployment.build_airflow_variables(options)}
+    return {
+        "AIRFLOW_HOME": str(home),
+        **build_airflow_variables(merge_options(COMMON_OPTIONS, EMBEDDED_OPTIONS, options)),
+    }
 
 
 _MIGRATE_SCRIPT = """
@@ -120,7 +128,7 @@ def build_airflow_servers(home: Path, port: int, variables: dict[str, str]) -> l
                 # Both in one step: a task of a pool that is not there would wait for ever.
                 command=(
                     *("/bin/sh", "-ec", _MIGRATE_SCRIPT, sys.executable, TRAINING_POOL),
-                    *(str(deployment.TRAINING_POOL_SLOTS), deployment.TRAINING_POOL_MEANING),
+                    *(str(facts.TRAINING_POOL_SLOTS), facts.TRAINING_POOL_MEANING),
                 ),
                 environment={
                     **variables,
@@ -134,9 +142,9 @@ def build_airflow_servers(home: Path, port: int, variables: dict[str, str]) -> l
                 one_off=True,
             )
         )
-    for server in deployment.AIRFLOW_SERVERS:
-        component = deployment.get_airflow_component(server)
-        is_api = server is deployment.AIRFLOW_API
+    for server in facts.AIRFLOW_SERVERS:
+        component = facts.get_airflow_component(server)
+        is_api = server is facts.AIRFLOW_API
         specs.append(
             ChildSpec(
                 name=server.name,

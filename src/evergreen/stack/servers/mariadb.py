@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evergreen.errors import ChildFailed, MissingProgram, StackError
-from evergreen.stack.servers.deployment import (
+from evergreen.stack.deploy.facts import (
     BANK_DATABASE,
     BUFFER_POOL_MAX,
     BUFFER_POOL_MIN,

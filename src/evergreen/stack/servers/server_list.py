@@ -11,11 +11,12 @@ from urllib.parse import urlencode
 from evergreen.errors import EvergreenError, RegistryError
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings, load_settings
+from evergreen.stack.deploy import facts
+from evergreen.stack.deploy.facts import BANK_DATABASE, SERVICE_PREFIX
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.processes.logs import delete_old_logs
 from evergreen.stack.processes.ports import LOOPBACK, assign_ports
-from evergreen.stack.servers import airflow, deployment, probes
-from evergreen.stack.servers.deployment import BANK_DATABASE, SERVICE_PREFIX
+from evergreen.stack.servers import airflow, probes
 from evergreen.stack.servers.envfile import (
     SettingValue,
     build_variables,
@@ -34,9 +35,9 @@ from evergreen.usecases import find_use_case_folders, load_use_case
 
 # By the names under which `stack.json` keeps them; a free port stands in for one that is taken.
 USUAL_PORTS = {
-    "mariadb": deployment.MARIADB.usual_port,
-    "mlflow": deployment.MLFLOW.usual_port,
-    "airflow": deployment.AIRFLOW_API.usual_port,
+    "mariadb": facts.MARIADB.usual_port,
+    "mlflow": facts.MLFLOW.usual_port,
+    "airflow": facts.AIRFLOW_API.usual_port,
 }
 
 
@@ -139,7 +140,7 @@ class EvergreenPlan:
             "mariadb_database": server.database,
             "mlflow_tracking_uri": f"http://{LOOPBACK}:{self.ports['mlflow']}",
             "airflow_url": f"http://{LOOPBACK}:{self.ports['airflow']}",
-            "airflow_user": deployment.AIRFLOW_USER,
+            "airflow_user": facts.AIRFLOW_USER,
             "airflow_password": self._keys.airflow_password,
             "service_urls": urls,
             # A key of the user's own, for other services, takes precedence.
@@ -162,7 +163,7 @@ class EvergreenPlan:
         server = self.mariadb
         options = urlencode({"unix_socket": server.socket, "local_infile": 1})
         uri = f"mysql://{server.user}:{server.password}@localhost/{BANK_DATABASE}?{options}"
-        return {deployment.BANK_CONNECTION: uri}
+        return {facts.BANK_CONNECTION: uri}
 
     def _mariadb(self) -> list[ChildSpec]:
         server = self.mariadb
@@ -184,20 +185,20 @@ class EvergreenPlan:
             needs = ("mariadb-init",)
         specs.append(
             ChildSpec(
-                name=deployment.MARIADB.name,
+                name=facts.MARIADB.name,
                 command=tuple(server.command()),
                 probe=probes.build_mariadb_probe(server),
                 port=server.port,
                 needs=needs,
-                stop_seconds=float(deployment.MARIADB_STOP_SECONDS),
+                stop_seconds=float(facts.MARIADB_STOP_SECONDS),
                 stop_last=True,
             )
         )
         specs.append(
             ChildSpec(
-                name=deployment.STORE_TABLES.name,
-                command=(sys.executable, "-m", deployment.STORE_TABLES_MODULE),
-                needs=(deployment.MARIADB.name,),
+                name=facts.STORE_TABLES.name,
+                command=(sys.executable, "-m", facts.STORE_TABLES_MODULE),
+                needs=(facts.MARIADB.name,),
                 one_off=True,
             )
         )
@@ -227,17 +228,17 @@ class EvergreenPlan:
             )
             needs = ("mlflow-db",)
         server = ChildSpec(
-            name=deployment.MLFLOW.name,
+            name=facts.MLFLOW.name,
             command=(
                 *(sys.executable, "-m", "mlflow"),
-                *deployment.build_mlflow_arguments(
+                *facts.build_mlflow_arguments(
                     *(LOOPBACK, port, str(folder / "artifacts")),
                     f"--backend-store-uri={build_sqlite_url(database)}",
                 ),
             ),
-            environment=deployment.MLFLOW_ENVIRONMENT,
+            environment=facts.MLFLOW_ENVIRONMENT,
             folder=folder,
-            probe=probes.build_http_probe(port, deployment.MLFLOW.health_path),
+            probe=probes.build_http_probe(port, facts.MLFLOW.health_path),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
             needs=needs,
@@ -263,13 +264,13 @@ class EvergreenPlan:
         folder.mkdir(parents=True, exist_ok=True)
         return ChildSpec(
             name=SERVICE_PREFIX + name,
-            command=(sys.executable, *deployment.build_service_arguments(LOOPBACK, port)),
+            command=(sys.executable, *facts.build_service_arguments(LOOPBACK, port)),
             environment={"EVERGREEN_USE_CASE": name, "BENTOML_HOME": str(folder)},
             folder=folder,
             probe=probes.build_service_probe(port, load_settings(self.home).api_key.get_secret_value()),
             port=port,
             url=f"http://{LOOPBACK}:{port}",
-            stop_seconds=float(deployment.SERVICE_STOP_SECONDS),
+            stop_seconds=float(facts.SERVICE_STOP_SECONDS),
             optional=True,
         )
 
@@ -295,7 +296,7 @@ def build_child_environment(settings: Settings) -> dict[str, str]:
         "MALLOC_ARENA_MAX": "2",
         # setproctitle would overwrite the environment block in which process_table.py looks for its marks.
         "SPT_NOENV": "1",
-        **deployment.NO_TELEMETRY,
+        **facts.NO_TELEMETRY,
         "no_proxy": direct_hosts,
         "NO_PROXY": direct_hosts,
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib.util
 import os
 import re
 from collections.abc import Sequence
@@ -11,7 +13,6 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-import connectorx
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -61,9 +62,12 @@ def read_arrow(
     selects = [statements] if isinstance(statements, str) else list(statements)
     with engine.connect():
         pass  # connectorx itself fails only after half a minute without an answer
-    if _first_reader not in (None, os.getpid()):
+    if not has_connectorx() or _first_reader not in (None, os.getpid()):
         return _apply_schema(_read_by_cursor(engine, selects), schema)
     _first_reader = os.getpid()
+    # Not at the top: the image of the service has no connectorx (200 MB), because it reads no whole tables.
+    import connectorx
+
     try:
         table = connectorx.read_sql(
             build_reader_address(engine.url),
@@ -74,6 +78,12 @@ def read_arrow(
     except RuntimeError as error:
         raise _translate_read_error(engine.url, str(error), selects[0]) from error
     return _apply_schema(table, schema)
+
+
+@functools.cache
+def has_connectorx() -> bool:
+    """Whether connectorx is installed; otherwise rows are read by the driver, several times slower."""
+    return importlib.util.find_spec("connectorx") is not None
 
 
 def format_sql_literal(value: Any) -> str:

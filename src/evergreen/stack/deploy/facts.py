@@ -1,7 +1,8 @@
-"""The deployment's facts: servers, programs, ports, health checks, options of MariaDB and Airflow.
+"""The deployment's facts: servers, programs, ports, health checks, options of MariaDB.
 
-Each fact stands here once. The embedded stack (`server_list.py`, `mariadb.py`, `airflow.py`) starts its
-processes with these facts, and `compose.py` writes docker-compose.yml from them. Standard library only.
+Each fact stands here once (Airflow's options in `airflow_options.py`). The embedded stack (`stack/servers/`)
+starts its processes with these facts, and `compose/` writes docker-compose.yml from them. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ NO_TELEMETRY = {"DO_NOT_TRACK": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "BEN
 # The job consumers of MLflow's generative-AI jobs would cost a gigabyte of memory.
 MLFLOW_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
+# The interpreter's module that asks secrets of .env for what nobody should use.
+SECRET_CHECK_MODULE = "evergreen.stack.deploy.secret_check"
+
 TRAINING_POOL_SLOTS = 1
 TRAINING_POOL_MEANING = "One training at a time"
 
@@ -54,23 +58,10 @@ MARIADB_OPTIONS: Mapping[str, OptionValue] = {
     "max-allowed-packet": "64M",
 }
 
-# Airflow's options by section and name; airflow/config_templates/config.yml of the installed version has all.
-AIRFLOW_OPTIONS: Mapping[str, Mapping[str, OptionValue]] = {
-    "core": {
-        "load_examples": False,
-        "executor": "LocalExecutor",
-        # LocalExecutor forks all its workers at the start: 32, the default, would take gigabytes.
-        "parallelism": 4,
-        "dags_are_paused_at_creation": False,
-        "simple_auth_manager_users": f"{AIRFLOW_USER}:admin",
-    },
-    "api": {"workers": 1},
-}
-
 
 @dataclass(frozen=True)
 class Server:
-    """A server that both deployments run.
+    """A server of the embedded stack, of the containers, or of both.
 
     `name` is the process in `evergreen status` and the container in docker-compose.yml. `port` is the one in
     the container, 0 for none; the embedded stack uses `usual_port` when it is free. `health_path` answers 200
@@ -86,8 +77,14 @@ class Server:
     container_needs: Mapping[str, Condition] = field(default_factory=dict)
 
 
-MARIADB = Server("mariadb", port=3306, usual_port=3307)  # 3306 stays the machine's own MariaDB's
-POSTGRES = Server("postgres", port=5432)  # containers only: the embedded stack uses SQLite instead
+# Ends with an error where a secret is one that others may know. Containers only.
+SECRET_CHECK = Server("secret-check")
+_SECRETS_CHECKED: Mapping[str, Condition] = {SECRET_CHECK.name: "service_completed_successfully"}
+# 3306 stays the machine's own MariaDB's.
+MARIADB = Server("mariadb", port=3306, usual_port=3307, container_needs=_SECRETS_CHECKED)
+# Containers only: the embedded stack has SQLite instead, and LocalExecutor, which needs no queue.
+POSTGRES = Server("postgres", port=5432, container_needs=_SECRETS_CHECKED)
+REDIS = Server("redis", port=6379, container_needs=_SECRETS_CHECKED)
 MLFLOW = Server(
     "mlflow",
     port=5000,
@@ -100,13 +97,14 @@ STORE_TABLES = Server("store-tables", container_needs={MARIADB.name: "service_he
 STORE_TABLES_MODULE = "evergreen.stack.store_tables"
 AIRFLOW_INIT = Server(
     "airflow-init",
-    container_needs={MLFLOW.name: "service_started", POSTGRES.name: "service_healthy"},
+    container_needs={POSTGRES.name: "service_healthy"},
 )
 _AIRFLOW_NEEDS: Mapping[str, Condition] = {
     AIRFLOW_INIT.name: "service_completed_successfully",
     STORE_TABLES.name: "service_completed_successfully",
     MARIADB.name: "service_healthy",
     MLFLOW.name: "service_healthy",
+    REDIS.name: "service_healthy",
 }
 AIRFLOW_API = Server(
     "airflow-api-server",
@@ -124,6 +122,10 @@ AIRFLOW_SCHEDULER = Server(
 AIRFLOW_DAG_PROCESSOR = Server("airflow-dag-processor", container_needs=_AIRFLOW_NEEDS)
 AIRFLOW_TRIGGERER = Server("airflow-triggerer", container_needs=_AIRFLOW_NEEDS)
 AIRFLOW_SERVERS = (AIRFLOW_API, AIRFLOW_SCHEDULER, AIRFLOW_DAG_PROCESSOR, AIRFLOW_TRIGGERER)
+# Runs tasks in containers, as many as there are replicas. The embedded scheduler forks its own.
+AIRFLOW_WORKER = Server(
+    "airflow-worker", container_needs={**_AIRFLOW_NEEDS, AIRFLOW_API.name: "service_healthy"}
+)
 # What a service gets to end: it answers what it has read, and its shipper delivers for 15 seconds.
 SERVICE_STOP_SECONDS = 30
 # MariaDB writes its changed pages when it is asked to end.
@@ -139,6 +141,32 @@ SERVICE = Server(
         STORE_TABLES.name: "service_completed_successfully",
         MLFLOW.name: "service_healthy",
     },
+)
+# Containers only. Balances over the replicas of a use case's service.
+PROXY = Server("proxy", port=3000, health_path="/healthz")
+PROXY_HEALTH_PORT = 8404
+EXPORTER = Server(
+    "exporter",
+    port=9105,
+    health_path="/metrics",
+    container_needs={
+        MARIADB.name: "service_healthy",
+        STORE_TABLES.name: "service_completed_successfully",
+    },
+)
+PROMETHEUS = Server(
+    "prometheus",
+    port=9090,
+    usual_port=9090,
+    health_path="/-/ready",
+    container_needs=_SECRETS_CHECKED,
+)
+GRAFANA = Server(
+    "grafana",
+    port=3000,
+    usual_port=3030,  # 3000 is a service's
+    health_path="/api/health",
+    container_needs={PROMETHEUS.name: "service_healthy", MARIADB.name: "service_healthy"},
 )
 
 
@@ -171,16 +199,3 @@ def build_service_arguments(host: str, port: int) -> list[str]:
 def get_airflow_component(server: Server) -> str:
     """The word of the program `airflow` that starts this server: `airflow-scheduler` is `scheduler`."""
     return server.name.removeprefix("airflow-")
-
-
-def build_airflow_variables(options: Mapping[str, Mapping[str, OptionValue]]) -> dict[str, str]:
-    """Airflow options as the variables AIRFLOW__SECTION__OPTION that give them these values."""
-    return {
-        f"AIRFLOW__{section.upper()}__{name.upper()}": _format_option(value)
-        for section, values in options.items()
-        for name, value in values.items()
-    }
-
-
-def _format_option(value: OptionValue) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)

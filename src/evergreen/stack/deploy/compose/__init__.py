@@ -1,0 +1,1 @@
+"""docker-compose.yml, a module per kind of container."""
