@@ -16,6 +16,11 @@ HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "matplotlib", "locust")
         # BentoML's parent process and `bentoml build` import this one.
         ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "MySQLdb")),
         ("evergreen.serving.runtime", ()),
+        # Each worker starts a process of this one.
+        (
+            "evergreen.serving.predictions.shipper",
+            ("catboost", "pandas", "pyarrow", "scipy", "httpx", "bentoml", "fastapi"),
+        ),
         # Everything imports this one.
         ("evergreen", ("httpx", "pydantic", "catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
         # The load test and people's scripts import these.
