@@ -39,6 +39,7 @@ from evergreen.store.tables.create import create_tables
 from evergreen.usecase import UseCase
 from support import own_servers
 from support.empty_mlflow import write_empty_database
+from support.mlflow_front import serve_store
 from support.own_servers import Database, private_mariadb
 from support.parcel_case import declare
 from support.waiting import eventually
@@ -49,11 +50,15 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 @dataclass
 class World:
-    """Settings on the world's servers, the parcel use case, and two registered versions of its model."""
+    """Settings on the world's servers, the parcel use case, and two registered versions of its model.
+
+    The settings are on MLflow's store itself, which `mlflow_address` serves to services.
+    """
 
     settings: Settings
     use_case: UseCase
     database: Database
+    mlflow_address: str
     versions: list[int] = field(default_factory=list)
 
     def logged(self, channel: str = "online") -> int:
@@ -114,13 +119,14 @@ def world(folder: Path) -> Iterator[World]:
         apply_migrations(get_engine(settings))
         create_tables(get_engine(settings), use_case)
         fill_store(settings, use_case)
-        made = World(settings, use_case, database)
-        made.versions = register_models(settings, use_case, folder, (1, 2))
-        made.promote(made.versions[0])
-        try:
-            yield made
-        finally:
-            dispose_engines(settings)
+        with serve_store(settings.mlflow_tracking_uri) as address:
+            made = World(settings, use_case, database, address)
+            made.versions = register_models(settings, use_case, folder, (1, 2))
+            made.promote(made.versions[0])
+            try:
+                yield made
+            finally:
+                dispose_engines(settings)
 
 
 def fill_store(settings: Settings, use_case: UseCase) -> None:
@@ -220,7 +226,11 @@ def running(
     process = own_servers.start_guarded(
         [sys.executable, "-m", *command, "--host", LOOPBACK, "--port", str(port)],
         log=log,
-        environment={**environment(made.settings, use_case, folder), **(more or {})},
+        environment={
+            **environment(made.settings, use_case, folder),
+            "EVERGREEN_MLFLOW_TRACKING_URI": made.mlflow_address,
+            **(more or {}),
+        },
         folder=folder,
     )
     service = Service(f"http://{LOOPBACK}:{port}", process, log)

@@ -14,7 +14,7 @@ HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "matplotlib", "locust")
     ("module", "also"),
     [
         # BentoML's parent process and `bentoml build` import this one.
-        ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "MySQLdb")),
+        ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "MySQLdb", "fastapi", "numpy")),
         ("evergreen.serving.runtime", ()),
         # Each worker starts a process of this one.
         (
