@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from benchmarks.common.mlflow_front import serve_store
 
 from evergreen.ingest.loading.load import load_parts
 from evergreen.model.matrix import build_pool
@@ -39,7 +40,6 @@ from evergreen.store.tables.create import create_tables
 from evergreen.usecase import UseCase
 from support import own_servers
 from support.empty_mlflow import write_empty_database
-from support.mlflow_front import serve_store
 from support.own_servers import Database, private_mariadb
 from support.parcel_case import declare
 from support.waiting import eventually

@@ -1,4 +1,4 @@
-"""What a service asks of an MLflow server, answered in the test's process from its MLflow store.
+"""What a service asks of an MLflow server, answered in this process from an MLflow store in SQLite.
 
 A service that has a server, as people's have, never imports MLflow; on the store itself it would, for two
 seconds of processor time at each start. The answers are MLflow's own, by its client, errors too;
