@@ -119,7 +119,7 @@ def build(use_case: UseCase) -> None:
             outcome = (
                 invoke("approval", "answer_approval", run, **answer)
                 if answer
-                else invoke("train", "promote_candidate", run)
+                else invoke("deployment.promotion", "promote_candidate", run)
             )
             # A candidate that is to be tried starts a deploy too, which promotes or rejects it.
             if not outcome["promoted"] and not outcome["on_trial"]:
@@ -132,7 +132,9 @@ def build(use_case: UseCase) -> None:
         def report_rejection(registered: dict[str, Any] | None) -> dict[str, Any]:
             if registered is None:
                 raise AirflowSkipException("nothing was trained")
-            rejection: dict[str, Any] = invoke("train", "describe_rejection", registered["training_run"])
+            rejection: dict[str, Any] = invoke(
+                "deployment.promotion", "describe_rejection", registered["training_run"]
+            )
             if rejection["after_trouble"]:
                 run_notes.add_run_note(get_current_context(), rejection["reason"])
                 raise AirflowFailException(rejection["reason"])

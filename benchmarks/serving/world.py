@@ -34,7 +34,10 @@ BATCH_ROWS, BATCH_BODIES = 1_000, 20
 
 @dataclass(frozen=True)
 class World:
-    """Settings on the run's servers, the model in service, its version, and `rows`: the requests' data."""
+    """Settings on the run's servers, the model in service, its version, and `rows`: the requests' data.
+
+    `registry_address` is the MLflow server that services ask; where it is empty, that of the settings.
+    """
 
     bench: Bench
     settings: Settings
@@ -42,6 +45,7 @@ class World:
     model: Any
     version: int
     rows: Sequence[Mapping[str, Any]]
+    registry_address: str = ""
 
     @property
     def folder(self) -> Path:

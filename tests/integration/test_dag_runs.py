@@ -48,8 +48,9 @@ stub("monitoring.retraining", "decide_training")
 stub(
     "train",
     *("prepare_training_set", "run_search_share", "tune_model", "evaluate_candidate"),
-    *("apply_gate", "register_candidate", "promote_candidate", "describe_rejection"),
+    *("apply_gate", "register_candidate"),
 )
+stub("deployment.promotion", "promote_candidate", "describe_rejection")
 import run_notes
 run_notes.add_run_note = lambda context, text: notes.append(text)
 for file in ("monitor", "train"):

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,42 @@ import pytest
 from evergreen.errors import AnotherDemo
 from evergreen.loop.demo_lock import hold_demo_lock, is_demo_running
 from evergreen.settings import Settings
+from support.command_line import environment
 from support.parcel_case import SOURCE
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 VERBS = {"ingest", "train", "deploy", "monitor", "score", "upkeep"}
 
-# Each file is parsed in a process of its own, as Airflow's DAG processor does it; Airflow itself is loaded
-# first, because the processor has it loaded already.
+# Everything runs in processes of its own, forked from one that has loaded Airflow, as Airflow's DAG processor
+# forks one for each file. Each order is a line; its answer is the exit status as of waitpid(2).
+NURSERY = """
+import json, os, sys
+import airflow.sdk, airflow.sdk.exceptions
+from airflow.sdk.api.datamodels import _generated
+from airflow.sdk.definitions._internal import contextmanager
+
+for line in sys.stdin:
+    order = json.loads(line)
+    pid = os.fork()
+    if not pid:
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(order[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+        os.environ.update(order["environment"])
+        os.chdir(order["folder"])
+        sys.argv = ["-c", *order["arguments"]]
+        try:
+            exec(compile(order["code"], "<code>", "exec"), {"__name__": "__main__"})
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        sys.stdout.flush()
+        os._exit(0)
+    print(os.waitpid(pid, 0)[1], flush=True)
+"""
+
 PARSE = """
 import importlib, json, sys
 sys.path.insert(0, sys.argv[1])
-import airflow.sdk, airflow.sdk.exceptions
 from airflow.sdk.definitions._internal.contextmanager import DagContext
 DagContext.current_autoregister_module_name = sys.argv[2]
 before = set(sys.modules)
@@ -39,42 +64,68 @@ print(json.dumps({"error": error, "loaded": loaded, "dags": dags}))
 """
 
 
-def run(code: str, *arguments: str, tmp_path: Path, more: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """What the code prints as JSON, in a process whose Airflow and Evergreen live in the temporary folder."""
-    environment = {
-        **os.environ,
-        "AIRFLOW_HOME": str(tmp_path / "airflow"),
-        "EVERGREEN_HOME": str(tmp_path / "home"),
-        **(more or {}),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True,
+class Runner:
+    """Runs code in processes whose Evergreen lives in a test's temporary folder."""
+
+    def __init__(self, nursery: subprocess.Popen[str], tmp_path: Path) -> None:
+        self._nursery = nursery
+        self.tmp_path = tmp_path
+
+    def run(self, code: str, *arguments: str, **more: str) -> Any:
+        """What the code prints as JSON; `more` are environment variables."""
+        stdout, stderr = self.tmp_path / "stdout", self.tmp_path / "stderr"
+        order = {
+            "code": code,
+            "arguments": [str(DAGS), *arguments],
+            "environment": {"EVERGREEN_HOME": str(self.tmp_path / "home"), **more},
+            "folder": str(self.tmp_path),
+            "stdout": str(stdout),
+            "stderr": str(stderr),
+        }
+        assert self._nursery.stdin is not None
+        assert self._nursery.stdout is not None
+        self._nursery.stdin.write(f"{json.dumps(order)}\n")
+        self._nursery.stdin.flush()
+        assert int(self._nursery.stdout.readline()) == 0, stderr.read_text()
+        return json.loads(stdout.read_text().splitlines()[-1])
+
+    def parse(self, file: str, use_cases: Path | None = None) -> dict[str, Any]:
+        folders = {"EVERGREEN_USE_CASES": str(use_cases or self.tmp_path / "none")}
+        parsed: dict[str, Any] = self.run(PARSE, file, **folders)
+        return parsed
+
+
+@pytest.fixture(scope="module")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    folder = tmp_path_factory.mktemp("nursery")
+    with subprocess.Popen(
+        [sys.executable, "-c", NURSERY],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=False,
-        env=environment,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+        env={**os.environ, "AIRFLOW_HOME": str(folder / "airflow")},
+        cwd=folder,
+    ) as process:
+        yield process
+        assert process.stdin is not None
+        process.stdin.close()
 
 
-def parse(file: str, tmp_path: Path, use_cases: Path | None = None) -> dict[str, Any]:
-    folders = {"EVERGREEN_USE_CASES": str(use_cases or tmp_path / "none")}
-    return run(PARSE, str(DAGS), file, tmp_path=tmp_path, more=folders)
+@pytest.fixture
+def runner(nursery: subprocess.Popen[str], tmp_path: Path) -> Runner:
+    return Runner(nursery, tmp_path)
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
-def test_a_dag_file_parses_light_and_wires_every_use_case(verb: str, tmp_path: Path) -> None:
-    parsed = parse(verb, tmp_path)
+def test_a_dag_file_parses_light_and_wires_every_use_case(verb: str, runner: Runner) -> None:
+    parsed = runner.parse(verb)
     assert parsed["error"] == ""
     assert set(parsed["dags"]) == {f"credit_score__{verb}", f"titanic__{verb}"}
     assert not {"pandas", "catboost", "mlflow", "bentoml"} & set(parsed["loaded"])
 
 
-def test_the_tasks_stand_in_the_order_of_the_loop(tmp_path: Path) -> None:
-    tasks = {verb: parse(verb, tmp_path)["dags"][f"titanic__{verb}"] for verb in VERBS}
+def test_the_tasks_stand_in_the_order_of_the_loop(runner: Runner) -> None:
+    tasks = {verb: runner.parse(verb)["dags"][f"titanic__{verb}"] for verb in VERBS}
     assert tasks["ingest"] == ["extract", "validate", "load"]
     assert tasks["train"] == [
         *("decide", "training_set", "search", "tune", "evaluate", "gate", "register", "promote"),
@@ -91,27 +142,27 @@ def test_the_tasks_stand_in_the_order_of_the_loop(tmp_path: Path) -> None:
     assert tasks["upkeep"] == ["tables"]
 
 
-def test_a_declared_trial_comes_before_the_champion_is_checked(tmp_path: Path) -> None:
+def test_a_declared_trial_comes_before_the_champion_is_checked(runner: Runner, tmp_path: Path) -> None:
     folder = tmp_path / "usecases" / "parcel"
     folder.mkdir(parents=True)
     (folder / "__init__.py").write_text(
         f"{SOURCE}\nfrom dataclasses import replace\nfrom evergreen.usecase import Trial\n"
         "USE_CASE = replace(USE_CASE, trial=Trial())\n"
     )
-    assert parse("deploy", tmp_path, tmp_path / "usecases")["dags"]["parcel__deploy"] == [
+    assert runner.parse("deploy", tmp_path / "usecases")["dags"]["parcel__deploy"] == [
         *("healthy", "start_trial", "trial_over", "settle", "serving_champion", "probe", "finalize"),
     ]
 
 
-def test_a_broken_use_case_is_an_import_error_of_its_own(tmp_path: Path) -> None:
+def test_a_broken_use_case_is_an_import_error_of_its_own(runner: Runner, tmp_path: Path) -> None:
     broken = tmp_path / "usecases" / "broken"
     broken.mkdir(parents=True)
     (broken / "__init__.py").write_text("nonsense\n")
-    assert set(parse("train", tmp_path, tmp_path / "usecases")["dags"]) == {
+    assert set(runner.parse("train", tmp_path / "usecases")["dags"]) == {
         "credit_score__train",
         "titanic__train",
     }
-    error = parse("declarations", tmp_path, tmp_path / "usecases")["error"]
+    error = runner.parse("declarations", tmp_path / "usecases")["error"]
     assert "broken/__init__.py:1: NameError" in error
 
 
@@ -186,20 +237,9 @@ with demo_lock.hold_demo_lock(load_settings(), "other"):
 
 
 def test_a_scheduled_run_is_left_out_while_a_demo_of_its_use_case_is_under_way(
-    tmp_path: Path, settings: Settings
+    runner: Runner, settings: Settings
 ) -> None:
-    assert settings.mariadb_password is not None
-    found = run(
-        SCHEDULED,
-        str(DAGS),
-        tmp_path=tmp_path,
-        more={
-            "EVERGREEN_MARIADB_SOCKET": str(settings.mariadb_socket),
-            "EVERGREEN_MARIADB_USER": settings.mariadb_user,
-            "EVERGREEN_MARIADB_PASSWORD": settings.mariadb_password.get_secret_value(),
-            "EVERGREEN_MARIADB_DATABASE": settings.mariadb_database,
-        },
-    )
+    found = runner.run(SCHEDULED, **environment(settings))
     tick = "2026-05-04T00:00:00+00:00"
     assert found["during"] == ["a demo of toy is under way: this scheduled run is left out", tick, tick]
     assert found["after"] == [tick, tick, tick]
@@ -218,7 +258,17 @@ def test_two_demos_of_one_use_case_do_not_run_at_once(settings: Settings) -> Non
 
 
 def test_the_moment_and_the_cause_of_a_run_do_not_depend_on_the_machines_zone(tmp_path: Path) -> None:
-    found = run(CONTEXTS, str(DAGS), tmp_path=tmp_path, more={"TZ": "America/New_York"})
+    # A process of its own, which has that zone from its start on.
+    ended = subprocess.run(
+        [sys.executable, "-c", CONTEXTS, DAGS],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "AIRFLOW_HOME": str(tmp_path), "TZ": "America/New_York"},
+        cwd=tmp_path,
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
     decided = "2026-05-01T00:00:00+00:00"
     assert found == {
         "form": ["2026-01-02T03:04:05+00:00", None, "new data"],
@@ -258,8 +308,8 @@ print(json.dumps([body.render(ti=Task(checks)).splitlines() for checks in (now, 
 """
 
 
-def test_the_form_of_an_approval_tells_warnings_apart(tmp_path: Path) -> None:
-    now, before = run(FORM, str(DAGS), tmp_path=tmp_path)  # type: ignore[misc]
+def test_the_form_of_an_approval_tells_warnings_apart(runner: Runner) -> None:
+    now, before = runner.run(FORM)
     assert "**passed with 1 warning: odd**" in now
     head = now.index("|---|---|---|")
     assert now[head + 1 : head + 4] == [
@@ -307,7 +357,7 @@ print(json.dumps({"noted": noted, "logged": logged}))
 """
 
 
-def test_a_note_that_cannot_be_written_fails_no_task(tmp_path: Path) -> None:
-    told = run(NOTES, str(DAGS), tmp_path=tmp_path)
+def test_a_note_that_cannot_be_written_fails_no_task(runner: Runner) -> None:
+    told = runner.run(NOTES)
     assert told["noted"] == [["toy__train", "r1", "passed"], "closed", "closed"]
     assert told["logged"] == ["the run has no note of this: Airflow does not answer"]

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from benchmarks.common.mlflow_front import serve_store
 
 from evergreen.ingest.loading.load import load_parts
 from evergreen.model.matrix import build_pool
@@ -51,11 +52,15 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 @dataclass
 class World:
-    """Settings on the world's servers, the parcel use case, and two registered versions of its model."""
+    """Settings on the world's servers, the parcel use case, and two registered versions of its model.
+
+    The settings are on MLflow's store itself, which `mlflow_address` serves to services.
+    """
 
     settings: Settings
     use_case: UseCase
     database: Database
+    mlflow_address: str
     versions: list[int] = field(default_factory=list)
     service_account: Mapping[str, str] = field(default_factory=dict)
     """The variables by which a service connects with the rights of its role, and not as the tables' owner."""
@@ -118,14 +123,15 @@ def world(folder: Path) -> Iterator[World]:
         apply_migrations(get_engine(settings))
         create_tables(get_engine(settings), use_case)
         fill_store(settings, use_case)
-        made = World(settings, use_case, database)
-        made.service_account = add_service_account(database, use_case)
-        made.versions = register_models(settings, use_case, folder, (1, 2))
-        made.promote(made.versions[0])
-        try:
-            yield made
-        finally:
-            dispose_engines(settings)
+        with serve_store(settings.mlflow_tracking_uri) as address:
+            made = World(settings, use_case, database, address)
+            made.service_account = add_service_account(database, use_case)
+            made.versions = register_models(settings, use_case, folder, (1, 2))
+            made.promote(made.versions[0])
+            try:
+                yield made
+            finally:
+                dispose_engines(settings)
 
 
 def add_service_account(database: Database, use_case: UseCase) -> dict[str, str]:
@@ -236,7 +242,11 @@ def running(
     process = own_servers.start_guarded(
         [sys.executable, "-m", *command, "--host", LOOPBACK, "--port", str(port)],
         log=log,
-        environment={**environment(made.settings, use_case_name, folder), **(more or {})},
+        environment={
+            **environment(made.settings, use_case_name, folder),
+            "EVERGREEN_MLFLOW_TRACKING_URI": made.mlflow_address,
+            **(more or {}),
+        },
         folder=folder,
     )
     service = Service(f"http://{LOOPBACK}:{port}", process, log)

@@ -21,7 +21,7 @@ def take_mlflow_away(stand: Stand, size: Size, report: Report) -> None:
     with mlflow_server.starting(world.folder / "mlflow-server") as tracking:
         tracking.ready()
         settings = world.settings.model_copy(update={"mlflow_tracking_uri": tracking.url, "home": home})
-        other = replace(world, settings=settings)
+        other = replace(world, settings=settings, registry_address="")
         version = register_model(other, 4, name="mlflow-models")
         set_champion(settings, world.use_case.name, version, datetime.now(UTC))
         with stand.run_service("before-mlflow-ends", world=other) as service:

@@ -18,6 +18,7 @@ def build_environment(world: World) -> dict[str, str]:
     """The environment of a process that serves the world's use case."""
     return {
         **environment(world.settings),
+        **({"EVERGREEN_MLFLOW_TRACKING_URI": world.registry_address} if world.registry_address else {}),
         "EVERGREEN_USE_CASE": world.use_case.name,
         "BENTOML_HOME": str(world.folder / "bentoml"),
         "BENTOML_DO_NOT_TRACK": "true",

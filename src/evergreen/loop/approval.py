@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from evergreen.errors import TrainingError
-from evergreen.loop import train
+from evergreen.loop.deployment import promotion
 from evergreen.loop.train_results import PromotionResult
 from evergreen.registry.lock import lock_use_case
 from evergreen.registry.succession.candidates import Candidate, record_answer
@@ -18,7 +18,7 @@ def answer_approval(
 ) -> PromotionResult:
     """Write a person's answer into the ledger, and promote the version or leave it out accordingly.
 
-    The first answer stands. Returns what `train.promote_candidate` returns. Raises TrainingError when the
+    The first answer stands. Returns what `promotion.promote_candidate` returns. Raises TrainingError when the
     version did not pass the gate, was not registered yet, or needs no approval.
     """
     database = get_engine(settings)
@@ -43,7 +43,7 @@ def answer_approval(
             record_answer(
                 database, candidate, approved=approved, actor=actor, reason=reason or default_reason
             )
-    return train.promote_candidate(settings, training_run)
+    return promotion.promote_candidate(settings, training_run)
 
 
 def find_run_to_approve(settings: Settings, use_case_name: str, version: int | None = None) -> str:

@@ -11,39 +11,35 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 
-import sqlalchemy as sa
-
-from evergreen.errors import TrainingError
-from evergreen.loop.monitoring.alerts import tell_rejection
+from evergreen.loop.deployment.promotion import (
+    build_order_error,
+    open_run,
+    promote_candidate,
+    require_verdict,
+)
 from evergreen.loop.monitoring.retraining import decide_training
 from evergreen.loop.registration import register_version
 from evergreen.loop.train_results import (
     EvaluatedCandidate,
     GateResult,
     PreparedTrainingSet,
-    PromotionResult,
     RegisteredVersion,
-    RejectionResult,
     SearchShare,
     TrainingResult,
     TunedModel,
 )
 from evergreen.model.judging.metrics import check_metric
-from evergreen.model.judging.verdict import Verdict
 from evergreen.moments import refuse_future
 from evergreen.registry.connection import retry_while_unreachable
 from evergreen.registry.lock import lock_use_case
-from evergreen.registry.succession import candidates
-from evergreen.registry.succession.candidates import TrialFinding
 from evergreen.settings import Settings
 from evergreen.store.connection.database import get_engine
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.records import training_run as runs
 from evergreen.store.records.checks.decision import MANUAL, get_decision
-from evergreen.store.records.training_run import TrainingRun
 from evergreen.training.data import dataset
 from evergreen.training.data.training_window import WindowPlan
 from evergreen.training.data.window_choice import choose_training_window
@@ -59,13 +55,9 @@ from evergreen.training.search_step import run_worker_share
 from evergreen.training.tracking import training_runs
 from evergreen.training.tracking.trial_logger import log_all_trials
 from evergreen.training.training_lock import hold_training_lock
-from evergreen.usecase import UseCase
 from evergreen.usecases import load_use_case
 
 logger = logging.getLogger(__name__)
-
-# The triggers that say that the champion is not as good as it was.
-TROUBLES = frozenset({"drift", "realised drop", "estimated drop"})
 
 
 def prepare_training_set(
@@ -108,7 +100,7 @@ def run_search_share(
 
     Each trial is a line in the log and a nested run in MLflow, and is given to `progress`.
     """
-    database, run, use_case = _open_run(settings, training_run)
+    database, run, use_case = open_run(settings, training_run)
     trials: Sequence[Trial] = ()
     if run.params is None:
         trials = run_worker_share(settings, database, use_case, run, worker, progress)
@@ -122,7 +114,7 @@ def run_search_share(
 
 def tune_model(settings: Settings, training_run: str, progress: Progress | None = None) -> TunedModel:
     """Finish whatever is left of the search, and keep its result. A second call only returns it."""
-    database, run, use_case = _open_run(settings, training_run)
+    database, run, use_case = open_run(settings, training_run)
     if run.params is None:
         with open_study(settings, database, use_case, run) as study:
             workers = [
@@ -151,10 +143,10 @@ def tune_model(settings: Settings, training_run: str, progress: Progress | None 
 
 def evaluate_candidate(settings: Settings, training_run: str) -> EvaluatedCandidate:
     """Fit the candidate, compare it with champion and baselines on the hold-out, log one MLflow run."""
-    database, run, use_case = _open_run(settings, training_run)
+    database, run, use_case = open_run(settings, training_run)
     if run.mlflow_run_id is None:
         if run.params is None:
-            raise _build_order_error(run, "tune")
+            raise build_order_error(run, "tune")
         with hold_training_lock(database, run):
             run = evaluate_run(settings, database, use_case, runs.get_training_run(database, run.id))
         if run.params is None:  # its rows could not be read again, so that it began anew
@@ -171,13 +163,13 @@ def evaluate_candidate(settings: Settings, training_run: str) -> EvaluatedCandid
 
 def apply_gate(settings: Settings, training_run: str) -> GateResult:
     """Judge the candidate. A rejection is an outcome, not an error, and is recorded like a promotion."""
-    database, run, use_case = _open_run(settings, training_run)
+    database, run, use_case = open_run(settings, training_run)
     if run.verdict is None:
         if run.metrics is None:
-            raise _build_order_error(run, "evaluate")
+            raise build_order_error(run, "evaluate")
         verdict = judge_candidate(use_case, Evaluation.from_json(run.metrics))
         run = runs.update_training_run(database, run.id, status="judged", verdict=verdict.to_json())
-    verdict = _require_verdict(run)
+    verdict = require_verdict(run)
     for check in verdict.checks:
         # In capitals what did not pass, to be seen in a log; the terminal has a table of the checks.
         word = check.result if check.result == "passed" else check.result.upper()
@@ -195,8 +187,8 @@ def apply_gate(settings: Settings, training_run: str) -> GateResult:
 def register_candidate(settings: Settings, training_run: str) -> RegisteredVersion:
     """Make the candidate a version of the registered model, passed or not, with its record, its model card,
     its reference profile and its error profile. One that passed is the challenger until it is champion."""
-    database, run, use_case = _open_run(settings, training_run)
-    verdict = _require_verdict(run)
+    database, run, use_case = open_run(settings, training_run)
+    verdict = require_verdict(run)
     assert run.mlflow_run_id is not None
     mlflow_run = run.mlflow_run_id
 
@@ -219,70 +211,6 @@ def register_candidate(settings: Settings, training_run: str) -> RegisteredVersi
     }
 
 
-def promote_candidate(
-    settings: Settings, training_run: str, finding: TrialFinding | None = None
-) -> PromotionResult:
-    """Make the version champion if it passed the gate; either way write the ledger.
-
-    If another training promoted its candidate since this one was compared, the comparison no longer holds
-    and this one is rejected. Where a person must approve and has not answered yet, or the declared trial has
-    not ended, nothing changes. `finding` is what a trial that has ended says of the candidate's quality.
-    """
-    database, run, use_case = _open_run(settings, training_run)
-    if run.model_version is None:
-        raise _build_order_error(run, "register")
-    verdict = _require_verdict(run)
-    candidate = candidates.Candidate.from_run(run)
-    needs_approval = use_case.approval == "manual"
-
-    with lock_use_case(database, use_case.name):
-        run = runs.get_training_run(database, run.id)
-        if run.finished:
-            settlement = candidates.read_settlement(database, candidate, run.status)
-        else:
-            settlement = retry_while_unreachable(
-                lambda: candidates.settle_candidate(
-                    settings,
-                    database,
-                    candidate,
-                    needs_approval=needs_approval,
-                    needs_trial=use_case.trial is not None,
-                    without_verdict=use_case.trial.without_verdict if use_case.trial else "promote",
-                    finding=finding,
-                )
-            )
-            finished_at = None if settlement.outcome == "waiting" else datetime.now(UTC)
-            run = runs.update_training_run(
-                database, run.id, status=settlement.outcome, finished_at=finished_at
-            )
-    if settlement.outcome == "rejected":
-        tell_rejection(settings, run, settlement.reason or verdict.summary)
-    return {
-        "training_run": run.id,
-        "version": run.model_version,
-        "promoted": settlement.outcome == "promoted",
-        "waiting": settlement.outcome == "waiting",
-        "on_trial": settlement.on_trial,
-        "reason": settlement.reason or verdict.summary,
-        "warnings": [check.reason for check in verdict.warnings],
-    }
-
-
-def describe_rejection(settings: Settings, training_run: str) -> RejectionResult:
-    """Whether the gate, a person or a trial has rejected the candidate of a training, and why.
-
-    `after_trouble`: the training was to mend drift or a drop in quality, so that a rejection leaves it
-    unmended.
-    """
-    database, run, _ = _open_run(settings, training_run)
-    if run.status not in ("rejected", "denied"):
-        return {"rejected": False, "after_trouble": False, "reason": ""}
-    settlement = candidates.read_settlement(database, candidates.Candidate.from_run(run), run.status)
-    trouble = run.trigger_name in TROUBLES
-    reason = f"v{run.model_version} was {run.status}, and the champion stays: {settlement.reason}"
-    return {"rejected": True, "after_trouble": trouble, "reason": reason}
-
-
 def run_train(
     settings: Settings,
     use_case_name: str,
@@ -301,22 +229,3 @@ def run_train(
     registered = register_candidate(settings, training_run)
     promoted = promote_candidate(settings, training_run)
     return {**prepared, "tuning": tuning, **evaluated, "gate": gate, **registered, **promoted}
-
-
-def _open_run(settings: Settings, training_run: str) -> tuple[sa.Engine, TrainingRun, UseCase]:
-    database = get_engine(settings)
-    run = runs.get_training_run(database, training_run)
-    return database, run, load_use_case(run.use_case, settings)
-
-
-def _require_verdict(run: TrainingRun) -> Verdict:
-    if run.verdict is None:
-        raise _build_order_error(run, "gate")
-    return Verdict.from_json(run.verdict)
-
-
-def _build_order_error(run: TrainingRun, missing: str) -> TrainingError:
-    return TrainingError(
-        f"training run {run.id} of {run.use_case} is {run.status}: its step {missing!r} has not been done",
-        hint=f"run the steps in order: evergreen train {run.use_case} --as-of {run.as_of.isoformat()}",
-    )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evergreen.model.matrix import Columns
 from evergreen.model.predictions import Answer
 from evergreen.store.predictions.prediction_row import InputValue, PredictionRow
 from evergreen.usecase import CATEGORY_CHARACTERS, UseCase
 from evergreen.usecase.names import TEXT_BYTES
+
+if TYPE_CHECKING:
+    # It loads CatBoost and pandas, which the process that ships the prediction log has no use for.
+    from evergreen.model.matrix import Columns
 
 
 def build_prediction_rows(

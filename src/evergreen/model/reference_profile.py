@@ -13,18 +13,21 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from evergreen.model.matrix import Columns
 from evergreen.model.signature import list_model_inputs
 from evergreen.model.slice_groups import ALL_ROWS, SliceGroup, find_slice_groups, parse_slice_group
 from evergreen.store.connection.database import get_fast_engine
 from evergreen.store.tables.platform import REFERENCE_PROFILE
 from evergreen.usecase import UseCase
+
+if TYPE_CHECKING:
+    # It loads CatBoost and pandas, which the process that ships the prediction log has no use for.
+    from evergreen.model.matrix import Columns
 
 # The name under which the model's predictions on its hold-out are profiled; no feature can have it.
 PREDICTION = "__prediction__"

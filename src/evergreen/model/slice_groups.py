@@ -1,6 +1,7 @@
 """The groups of declared slices whose rows are counted apart from all rows, for drift within a group.
 
-A group's name is "FEATURE=GROUP", such as "sex=female" or "age=25 to 40"; "" stands for all rows.
+A group's name is "FEATURE=GROUP", such as "sex=female" or "age=25 to 40"; "" stands for all rows. The process
+that ships the prediction log imports this module, which therefore imports neither CatBoost nor pandas.
 """
 
 from __future__ import annotations
@@ -9,15 +10,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from evergreen.model.judging.slices import MINIMUM_ROWS, MOST_GROUPS, format_edges
-from evergreen.model.matrix import Columns
 from evergreen.usecase import CATEGORY_CHARACTERS, Slice, UseCase
 
+if TYPE_CHECKING:
+    from evergreen.model.matrix import Columns
+
 ALL_ROWS = ""
+# A group of fewer rows is shown but not judged, because a single row would change its metrics too much.
+MINIMUM_ROWS = 30
+# Categories beyond the most frequent are one group.
+MOST_GROUPS = 20
+OTHER = "(other)"
 # A group of a smaller share of the training rows is not counted apart.
 MINIMUM_SHARE = 0.01
 
@@ -93,6 +101,12 @@ def build_number_groups(feature: str, edges: tuple[float, ...]) -> list[SliceGro
         SliceGroup(feature, label, low, high)
         for label, (low, high) in zip(format_edges(edges), bounds, strict=True)
     ]
+
+
+def format_edges(edges: tuple[float, ...]) -> list[str]:
+    """The names of the groups into which edges cut numbers, in order."""
+    inner = [f"{low:.12g} to {high:.12g}" for low, high in pairwise(edges)]
+    return [f"< {edges[0]:.12g}", *inner, f">= {edges[-1]:.12g}"]
 
 
 def _list_groups(declared_slice: Slice, values: np.ndarray, least: float) -> list[SliceGroup]:

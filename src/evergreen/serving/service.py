@@ -1,17 +1,16 @@
 """The BentoML service that `evergreen.serving.launch` (or `bentoml serve`) runs: one use case, named by
 EVERGREEN_USE_CASE.
 
-Importing this module creates an empty app; the use case is read when BentoML starts its worker. So `bentoml
-build` needs neither a use case nor a server.
+Importing this module reads no use case and loads nothing that answers requests: BentoML's parent process and
+`bentoml build` import it too, and need neither. A worker loads `worker.py` when BentoML makes its app.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
+from types import ModuleType
 from typing import Any
 
 import bentoml
@@ -20,7 +19,6 @@ from starlette.types import ASGIApp
 
 from evergreen.errors import EvergreenError, SettingsError
 from evergreen.serving.access.access import load_access
-from evergreen.serving.app import configure_app, create_app
 from evergreen.serving.control import (
     call_with_arbiter,
     check_addresses,
@@ -28,19 +26,9 @@ from evergreen.serving.control import (
     refuse_connections_at_the_end,
 )
 from evergreen.serving.fast.bentoml_app import put_in_front
-from evergreen.serving.fast.direct import DirectAnswers
-from evergreen.serving.fast.direct_protocol import answer_directly, find_protocol
-from evergreen.serving.fast.fast_path import FastPath
-from evergreen.serving.fast.front import Front
 from evergreen.serving.following.fingerprint import compute_fingerprint
-from evergreen.serving.following.retirement import hand_over_when_retired
 from evergreen.serving.following.start_following import start_following
-from evergreen.serving.guard.connections import use_protocol
-from evergreen.serving.guard.edge import build_guard
 from evergreen.serving.http.readiness import ReadinessAnswer
-from evergreen.serving.metrics.metric_files import archive_dead_files
-from evergreen.serving.metrics.metrics_page import find_metric_folder
-from evergreen.serving.metrics.request_metrics import RequestMetrics
 from evergreen.serving.processor_turns import take_short_turns
 from evergreen.serving.service_log import configure_log, configure_parent_log
 from evergreen.settings import Settings, load_settings
@@ -51,9 +39,6 @@ from evergreen.usecases import find_use_case_folders, load_use_case
 # As long as this a thread that computes, such as that of a large batch, keeps the event loop waiting for the
 # interpreter; Python's default is 5 ms.
 _SWITCH_SECONDS = 0.001
-
-app = create_app()
-front = Front()
 
 
 def load_served_use_case() -> tuple[Settings, UseCase]:
@@ -94,46 +79,48 @@ def check_exposure(hosts: Sequence[str]) -> None:
         raise BentoMLConfigException(str(error)) from None
 
 
+def load_worker() -> ModuleType:
+    """The module `evergreen.serving.worker`, loaded at the first call: only a worker calls this."""
+    # Not at the top, because BentoML's parent process imports this module: 0.3 s of processor time.
+    from evergreen.serving import worker
+
+    return worker
+
+
+def prepare_worker() -> None:
+    """Give the service its app, before BentoML makes the one that it serves."""
+    worker = load_worker()
+    service.mount_asgi_app(worker.app, path="/")
+    service.add_asgi_middleware(ReadinessAnswer, state=worker.app.state)
+    worker.prepare_connections()
+
+
 def build_guarded_app(inner_app: ASGIApp) -> ASGIApp:
     """The guard around an app; made in the worker, which knows its settings and its address."""
-    settings, use_case = load_served_use_case()
-    guard = build_guard(inner_app, app, settings, use_case, get_request_metrics(use_case.name))
-    answer_directly(DirectAnswers(guard, front))
-    return guard
+    app: ASGIApp = load_worker().build_guarded_app(inner_app, *load_served_use_case())
+    return app
 
 
 def wrap_app(bento_app: ASGIApp) -> ASGIApp:
     """What is served instead of BentoML's app: the guard, behind it the fast path, and then that app."""
-    return build_guarded_app(front.wrap_app(bento_app))
+    return build_guarded_app(load_worker().front.wrap_app(bento_app))
 
 
-@functools.cache
-def get_request_metrics(use_case_name: str) -> RequestMetrics:
-    """The worker's metrics of requests: the guard counts with them, and the app what it refuses."""
-    return RequestMetrics(use_case_name)
-
-
-@bentoml.asgi_app(app, path="/")
 class PredictionService:
     """Typed predictions for one use case, with its own hot-swapped champion and prediction log."""
 
     def __init__(self) -> None:
         # Here, because BentoML's parent process imports this module and must not load the model's libraries.
-        from evergreen.serving.models.model_state import describe_readiness
         from evergreen.serving.runtime import Runtime
 
         settings, use_case = load_served_use_case()
         configure_log(settings)
         sys.setswitchinterval(_SWITCH_SECONDS)
         take_short_turns(os.getpid())  # the main thread, which runs the event loop
-        self.runtime = Runtime(
-            settings, use_case, observe_refused=get_request_metrics(use_case.name).count_refused
-        )
-        configure_app(app, self.runtime)
-        front.fast_path = FastPath(self.runtime)
-        if (folder := find_metric_folder()) is not None:
-            archive_dead_files(folder)
-        app.state.describe_readiness = partial(describe_readiness, self.runtime.slot)
+        worker = load_worker()
+        count_refused = worker.get_request_metrics(use_case.name).count_refused
+        self.runtime = Runtime(settings, use_case, observe_refused=count_refused)
+        worker.open_routes(self.runtime)
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
     @staticmethod
@@ -175,8 +162,6 @@ service = bentoml.service(
     tracing={"excluded_urls": [".*"]},
     metrics={"enabled": False},
 )(PredictionService)
-service.add_asgi_middleware(ReadinessAnswer, state=app.state)
-if not put_in_front(service, wrap_app):
+if not put_in_front(service, prepare_worker, wrap_app):
+    prepare_worker()
     service.add_asgi_middleware(build_guarded_app)
-use_protocol(find_protocol())
-hand_over_when_retired()

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 from evergreen.cli.tables.monitoring_tables import render_alerts, render_decision, render_decisions
 from evergreen.errors import SettingsError, StoreError
 from evergreen.loop import monitor, train
+from evergreen.loop.deployment import promotion
 from evergreen.loop.monitoring import decisions, retraining
 from evergreen.monitoring.evidence.collect import collect_governor_inputs
 from evergreen.monitoring.governor.inputs import GovernorInputs
@@ -84,7 +85,7 @@ def retrain_as_decided(settings: Settings, as_of: datetime) -> dict[str, object]
     run = prepared["training_run"]
     for step in (train.tune_model, train.evaluate_candidate, train.apply_gate, train.register_candidate):
         step(settings, run)
-    return {**train.promote_candidate(settings, run), "trigger": decided["trigger"]}
+    return {**promotion.promote_candidate(settings, run), "trigger": decided["trigger"]}
 
 
 @pytest.mark.slow
@@ -144,13 +145,13 @@ def test_a_rejected_retraining_is_told_and_backs_off(
     tags = client_of(settings).get_run(run.mlflow_run_id).data.tags
     assert tags["evergreen.trigger"] == "drift"
     assert tags["evergreen.training_window"].startswith(run.training_window["name"])
-    told = train.describe_rejection(settings, run.id)
+    told = promotion.describe_rejection(settings, run.id)
     assert (told["rejected"], told["after_trouble"]) == (True, True)
     assert "v2 was rejected, and the champion stays: " in told["reason"]
-    assert train.describe_rejection(settings, first["training_run"])["rejected"] is False
+    assert promotion.describe_rejection(settings, first["training_run"])["rejected"] is False
     [alert] = [body for body in receiver.bodies if "rejected" in body["title"]]
     assert alert["title"] == "Evergreen, toy: candidate rejected (v2)"
-    train.promote_candidate(settings, run.id)
+    promotion.promote_candidate(settings, run.id)
     assert len([body for body in receiver.bodies if "rejected" in body["title"]]) == 1
 
     again = checked + timedelta(minutes=2)

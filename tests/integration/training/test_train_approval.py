@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from evergreen.errors import TrainingError
 from evergreen.loop import train
 from evergreen.loop.approval import answer_approval, find_run_to_approve
+from evergreen.loop.deployment import promotion
 from evergreen.loop.explain import explain_verdict
 from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
@@ -59,7 +60,7 @@ def test_a_version_that_passed_waits_as_challenger_and_goes_live_when_approved(a
     assert read_champion(asked, "toy") is None
     assert aliases(asked) == {"challenger": 1}
     assert actions(asked) == []
-    assert train.promote_candidate(asked, outcome["training_run"])["waiting"] is True, (
+    assert promotion.promote_candidate(asked, outcome["training_run"])["waiting"] is True, (
         "asking again changes nothing"
     )
     run = find_run_to_approve(asked, "toy")
@@ -104,11 +105,11 @@ def test_a_kill_between_answer_and_promotion_is_completed(asked, monkeypatch):
         raise Killed
 
     with monkeypatch.context() as fault:
-        fault.setattr(train, "promote_candidate", deadly)
+        fault.setattr(promotion, "promote_candidate", deadly)
         with pytest.raises(Killed):
             answer_approval(asked, run, approved=True, actor="ada@desk")
     assert actions(asked) == ["approve"]
-    assert train.promote_candidate(asked, run)["promoted"] is True
+    assert promotion.promote_candidate(asked, run)["promoted"] is True
     assert actions(asked) == ["approve", "promote"]
 
 

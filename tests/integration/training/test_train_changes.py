@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from evergreen.errors import SettingsError
 from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
+from evergreen.loop.deployment import promotion
 from evergreen.registry import ledger
 from evergreen.registry.champion import read_champion
 from evergreen.registry.succession import aliases
@@ -138,13 +139,13 @@ def test_a_version_that_never_became_champion_is_not_called_promoted(toy_store, 
     with monkeypatch.context() as fault:
         fault.setattr(aliases, "set_champion", deadly)
         with pytest.raises(Killed):
-            train.promote_candidate(toy_store, first)
+            promotion.promote_candidate(toy_store, first)
     second = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
     assert second["promoted"] is True
-    late = train.promote_candidate(toy_store, first)
+    late = promotion.promote_candidate(toy_store, first)
     assert late["promoted"] is False
     assert "meanwhile v2 became champion" in late["reason"]
-    assert train.promote_candidate(toy_store, first) == late
+    assert promotion.promote_candidate(toy_store, first) == late
     found = read_champion(toy_store, "toy")
     assert found is not None
     assert found.version == 2

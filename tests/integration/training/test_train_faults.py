@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from evergreen.loop import train
+from evergreen.loop.deployment import promotion
 from evergreen.model import reference_profile
 from evergreen.registry import ledger, models, versions
 from evergreen.registry.champion import read_champion
@@ -120,13 +121,13 @@ def test_a_verdict_does_not_hold_against_a_champion_who_came_meanwhile(toy_store
         step(toy_store, slow)
     quick = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
     assert quick["promoted"] is True
-    late = train.promote_candidate(toy_store, slow)
+    late = promotion.promote_candidate(toy_store, slow)
     assert late["promoted"] is False
     assert "compared with the baseline, and meanwhile v2 became champion" in late["reason"]
     found = read_champion(toy_store, "toy")
     assert found is not None
     assert found.version == quick["version"]
-    assert train.promote_candidate(toy_store, slow) == late
+    assert promotion.promote_candidate(toy_store, slow) == late
 
 
 def test_a_champion_replaced_before_the_rerun_stays_replaced(toy_store, monkeypatch):
@@ -136,10 +137,10 @@ def test_a_champion_replaced_before_the_rerun_stays_replaced(toy_store, monkeypa
     with monkeypatch.context() as fault:
         kill(fault, aliases, "set_champion", after=True)
         with pytest.raises(Killed):
-            train.promote_candidate(toy_store, first)
+            promotion.promote_candidate(toy_store, first)
     second = train.run_train(toy_store, "toy", AS_OF + timedelta(hours=1))
     assert second["promoted"] is True
-    assert train.promote_candidate(toy_store, first)["promoted"] is True
+    assert promotion.promote_candidate(toy_store, first)["promoted"] is True
     found = read_champion(toy_store, "toy")
     assert found is not None
     assert found.version == 2

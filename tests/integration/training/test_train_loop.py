@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from evergreen.errors import EmptyTrainingSet, ModelRefused, SignatureMismatch, TrainingError
 from evergreen.ingest.loading.load import load_parts as load_frames
 from evergreen.loop import train
+from evergreen.loop.deployment import promotion
 from evergreen.model import reference_profile
 from evergreen.model.judging.metrics import compute_metrics
 from evergreen.model.on_demand import add_on_demand_columns, build_columns_from_frame
@@ -141,7 +142,7 @@ def test_a_file_that_was_replaced_before_it_was_registered_is_no_version_of_ours
     assert read_champion(toy_store, "toy") is None
     file.write_bytes(right)
     assert train.register_candidate(toy_store, prepared["training_run"])["version"] == 1
-    assert train.promote_candidate(toy_store, prepared["training_run"])["promoted"] is True
+    assert promotion.promote_candidate(toy_store, prepared["training_run"])["promoted"] is True
 
 
 def test_training_twice_as_of_one_moment_is_training_once(toy_store, client):
@@ -257,7 +258,7 @@ def test_steps_out_of_order_and_unknown_runs_are_refused(toy_store):
         with pytest.raises(TrainingError, match=f"its step '{missing}'"):
             step(toy_store, begun)
     with pytest.raises(TrainingError, match="its step 'register'"):
-        train.promote_candidate(toy_store, begun)
+        promotion.promote_candidate(toy_store, begun)
 
 
 def test_forgetting_a_model_lets_the_same_training_begin_anew(toy_store, client):

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from evergreen.errors import TrainingError
 from evergreen.model.judging.metrics import compute_metrics
-from evergreen.model.judging.slices import MINIMUM_ROWS, MOST_GROUPS, assign_groups, compute_slice_metrics
+from evergreen.model.judging.slices import assign_groups, compute_slice_metrics
 from evergreen.model.predictions import Predictions
+from evergreen.model.slice_groups import MINIMUM_ROWS, MOST_GROUPS
 from evergreen.usecase import Slice
 
 

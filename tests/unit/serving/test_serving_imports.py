@@ -14,8 +14,13 @@ HEAVY = ("airflow", "mlflow", "sklearn", "optuna", "matplotlib", "locust")
     ("module", "also"),
     [
         # BentoML's parent process and `bentoml build` import this one.
-        ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "MySQLdb")),
+        ("evergreen.serving.service", ("catboost", "pandas", "sqlalchemy", "MySQLdb", "fastapi", "numpy")),
         ("evergreen.serving.runtime", ()),
+        # Each worker starts a process of this one.
+        (
+            "evergreen.serving.predictions.shipper",
+            ("catboost", "pandas", "pyarrow", "scipy", "httpx", "bentoml", "fastapi"),
+        ),
         # Everything imports this one.
         ("evergreen", ("httpx", "pydantic", "catboost", "pandas", "sqlalchemy", "bentoml", "fastapi")),
         # The load test and people's scripts import these.

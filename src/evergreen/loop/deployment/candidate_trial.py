@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict, cast
 
 from evergreen.errors import TrainingError
+from evergreen.loop.deployment.promotion import promote_candidate
 from evergreen.loop.monitoring.alerts import tell_trial_end
-from evergreen.loop.train import promote_candidate
 from evergreen.loop.train_results import PromotionResult
 from evergreen.monitoring.quality.trials.trial_losses import compare_trial_versions
 from evergreen.registry.actor import DEPLOY

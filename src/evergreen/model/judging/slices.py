@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
 from typing import Any, TypedDict
 
 import numpy as np
@@ -14,13 +13,8 @@ from evergreen.errors import TrainingError
 from evergreen.model.judging.metrics import find_class_numbers
 from evergreen.model.matrix import MISSING, Columns, format_categories
 from evergreen.model.predictions import Predictions
+from evergreen.model.slice_groups import MINIMUM_ROWS, MOST_GROUPS, OTHER, format_edges
 from evergreen.usecase import SLICE_METRICS, Slice, UseCase
-
-# A group of fewer rows is shown but not judged, because a single row would change its metrics too much.
-MINIMUM_ROWS = 30
-# Categories beyond the most frequent are one group.
-MOST_GROUPS = 20
-OTHER = "(other)"
 
 Metric = Callable[[Any, Any], float]
 
@@ -179,9 +173,3 @@ def _compute_mean(values: np.ndarray) -> float:
 
 def _convert_finite(value: Any) -> float | None:
     return float(value) if value is not None and math.isfinite(float(value)) else None
-
-
-def format_edges(edges: tuple[float, ...]) -> list[str]:
-    """The names of the groups into which edges cut numbers, in order."""
-    inner = [f"{low:.12g} to {high:.12g}" for low, high in pairwise(edges)]
-    return [f"< {edges[0]:.12g}", *inner, f">= {edges[-1]:.12g}"]

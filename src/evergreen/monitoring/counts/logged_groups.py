@@ -9,9 +9,15 @@ from datetime import datetime
 import numpy as np
 import sqlalchemy as sa
 
-from evergreen.model.judging.slices import MINIMUM_ROWS, MOST_GROUPS
 from evergreen.model.reference_profile import FeatureProfile, SlicedProfiles
-from evergreen.model.slice_groups import ALL_ROWS, MINIMUM_SHARE, SliceGroup, build_number_groups
+from evergreen.model.slice_groups import (
+    ALL_ROWS,
+    MINIMUM_ROWS,
+    MINIMUM_SHARE,
+    MOST_GROUPS,
+    SliceGroup,
+    build_number_groups,
+)
 from evergreen.monitoring.counts.recount import recount_window, select_window
 from evergreen.store.connection.missing import execute_if_table_exists
 from evergreen.store.predictions.channels import TRAFFIC

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from catboost import CatBoostClassifier
 from scipy.special import ndtr, ndtri
-from scipy.stats import rankdata
 
 from evergreen.model.matrix import Columns, build_pool, select_rows
 from evergreen.model.signature import list_model_inputs
@@ -110,11 +109,19 @@ def compute_auc(scores: npt.NDArray[np.float64], positive: npt.NDArray[np.bool_]
     least.
     """
     ones, zeros = int(positive.sum()), int((~positive).sum())
-    ranks = rankdata(scores)
-    above_zeros = (ranks[positive] - rankdata(scores[positive])) / zeros
-    below_ones = 1 - (ranks[~positive] - rankdata(scores[~positive])) / ones
+    ranks = compute_ranks(scores)
+    above_zeros = (ranks[positive] - compute_ranks(scores[positive])) / zeros
+    below_ones = 1 - (ranks[~positive] - compute_ranks(scores[~positive])) / ones
     variance = above_zeros.var(ddof=1) / ones + below_ones.var(ddof=1) / zeros
     return float(above_zeros.mean()), float(np.sqrt(variance))
+
+
+def compute_ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The rank of each of n values, from 1 for the least; equal values share the mean of theirs."""
+    # SciPy has this function too, in `scipy.stats`, which takes a second of processor time to load.
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middles: npt.NDArray[np.float64] = counts.cumsum() - (counts - 1) / 2
+    return middles[places]
 
 
 def _tell_apart(

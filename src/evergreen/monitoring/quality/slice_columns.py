@@ -7,9 +7,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evergreen.model.judging.slices import OTHER, format_edges
 from evergreen.model.matrix import MISSING
 from evergreen.model.reference_profile import FeatureProfile
+from evergreen.model.slice_groups import OTHER, format_edges
 from evergreen.usecase import Slice
 
 # As long as the column that holds them.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evergreen.monitoring.drift.multivariate import compute_auc, measure_multivariate_drift
+from evergreen.monitoring.drift.multivariate import compute_auc, compute_ranks, measure_multivariate_drift
 from evergreen.monitoring.drift.sample import choose_hours, choose_stretches
 from evergreen.usecase import DriftPolicy
 
@@ -28,6 +28,12 @@ def test_the_area_is_that_of_mann_and_whitney_and_its_deviation_of_delong():
     )
     variance = wins.mean(axis=1).var(ddof=1) / 200 + wins.mean(axis=0).var(ddof=1) / 300
     assert deviation == pytest.approx(np.sqrt(variance))
+
+
+def test_ranks_are_those_of_scipy_ties_too():
+    rng = np.random.default_rng(5)
+    for values in (rng.normal(size=50), np.round(rng.normal(size=200), 1), np.zeros(3), np.array([2.5])):
+        assert compute_ranks(values).tolist() == stats.rankdata(values).tolist()
 
 
 def test_too_few_rows_are_unknown(toy_use_case, toy_columns):

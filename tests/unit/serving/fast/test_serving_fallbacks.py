@@ -24,6 +24,10 @@ def wrap(app: Any) -> Any:
     return ("in front", app)
 
 
+def refuse() -> None:
+    raise AssertionError("nothing is prepared for an app that is not put in front")
+
+
 @pytest.mark.parametrize("attributes", [{}, {"to_asgi": None}], ids=["no such method", "no method"])
 def test_a_bentoml_without_the_method_is_told_and_left_as_it_is(
     attributes: dict[str, Any], caplog: pytest.LogCaptureFixture
@@ -31,7 +35,7 @@ def test_a_bentoml_without_the_method_is_told_and_left_as_it_is(
     other = type("Other", (), attributes)
     before = dict(vars(other))
     with caplog.at_level(logging.WARNING):
-        assert put_in_front(other(), wrap) is False
+        assert put_in_front(other(), refuse, wrap) is False
     assert dict(vars(other)) == before
     assert "slow path" in caplog.text
 
@@ -39,9 +43,12 @@ def test_a_bentoml_without_the_method_is_told_and_left_as_it_is(
 def test_the_app_goes_in_front_of_that_service_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Service, "to_asgi", Service.to_asgi)
     mine, other = Service(), Service()
-    assert put_in_front(mine, wrap) is True
-    assert mine.to_asgi("mine", is_main=True) == ("in front", ("mine", True))  # type: ignore[comparison-overlap]
+    prepared: list[str] = []
+    assert put_in_front(mine, lambda: prepared.append("before"), wrap) is True
     assert other.to_asgi() == ("app", False)
+    assert prepared == []
+    assert mine.to_asgi("mine", is_main=True) == ("in front", ("mine", True))  # type: ignore[comparison-overlap]
+    assert prepared == ["before"]
 
 
 def test_the_installed_bentoml_has_the_method() -> None:

@@ -22,7 +22,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
 from scipy.special import gammainc, gammaln
 
 from evergreen.store.records.trial_rows import Estimate
@@ -128,6 +127,9 @@ def compute_boundary(deviations: float, alpha: float) -> float:
 
     def exceed(distance: float) -> float:
         return _compute_log_mixture(distance, deviations, tuning) - threshold
+
+    # Here, because all tasks of a deployment load this module and few compare a trial's versions: 0.2 s.
+    from scipy.optimize import brentq
 
     upper = 1.0 + math.sqrt(deviations + 1.0)
     while exceed(upper) < 0.0:
