@@ -148,7 +148,7 @@ PROXY_HEALTH_PORT = 8404
 EXPORTER = Server(
     "exporter",
     port=9105,
-    health_path="/metrics",
+    health_path="/healthz",
     container_needs={
         MARIADB.name: "service_healthy",
         STORE_TABLES.name: "service_completed_successfully",

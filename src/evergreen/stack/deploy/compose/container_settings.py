@@ -74,8 +74,7 @@ def build_service_settings(use_cases: Sequence[UseCase]) -> Mapping[str, Yaml]:
     ]
     return {
         **merge_anchors("settings"),
-        "EVERGREEN_API_KEYS": f"prometheus:{require_variable('EVERGREEN_SCRAPE_KEY')},"
-        + default_variable("EVERGREEN_API_KEYS", ""),
+        "EVERGREEN_API_KEYS": format_api_keys(),
         "EVERGREEN_ALLOWED_HOSTS": ",".join([default_variable("EVERGREEN_ALLOWED_HOSTS", ""), *hosts]),
         **_offer(_OPEN_SERVICE_SETTINGS),
     }
@@ -92,6 +91,12 @@ def build_airflow_client_settings() -> Mapping[str, Yaml]:
         **_offer(_OPEN_AIRFLOW_SETTINGS),
         facts.BANK_CONNECTION: f"mysql://{database}:{facts.MARIADB.port}/{facts.BANK_DATABASE}?local_infile=1",
     }
+
+
+def format_api_keys() -> str:
+    """The keys that services and exporter accept beside the file's: Prometheus' is one of them."""
+    key = require_variable("EVERGREEN_SCRAPE_KEY")
+    return f"prometheus:{key},{default_variable('EVERGREEN_API_KEYS', '')}"
 
 
 def format_proxy_name(use_case_name: str) -> str:

@@ -41,10 +41,10 @@ def build_mariadb() -> dict[str, Yaml]:
             "environment": {
                 "MARIADB_DATABASE": facts.DATABASE,
                 "MARIADB_USER": facts.DATABASE_USER,
-                "MARIADB_PASSWORD_FILE": build_secret_path("mariadb-password"),
-                "MARIADB_ROOT_PASSWORD_FILE": build_secret_path("mariadb-root-password"),
+                "MARIADB_PASSWORD_FILE": build_secret_path("mariadb_password"),
+                "MARIADB_ROOT_PASSWORD_FILE": build_secret_path("mariadb_root_password"),
             },
-            "secrets": ["mariadb-password", "mariadb-root-password"],
+            "secrets": ["mariadb_password", "mariadb_root_password"],
             "volumes": [
                 "mariadb-data:/var/lib/mysql",
                 "./docker/mariadb-init.sh:/docker-entrypoint-initdb.d/10-evergreen.sh:ro",
@@ -87,10 +87,10 @@ def build_postgres() -> dict[str, Yaml]:
             "stop_grace_period": f"{facts.MARIADB_STOP_SECONDS}s",
             "environment": {
                 "POSTGRES_USER": METADATA_USER,
-                "POSTGRES_PASSWORD_FILE": build_secret_path("postgres-password"),
+                "POSTGRES_PASSWORD_FILE": build_secret_path("postgres_password"),
                 "POSTGRES_DB": AIRFLOW_DATABASE,
             },
-            "secrets": ["postgres-password"],
+            "secrets": ["postgres_password"],
             "volumes": [
                 "postgres-data:/var/lib/postgresql/data",
                 "./docker/postgres-init.sh:/docker-entrypoint-initdb.d/10-mlflow.sh:ro",
@@ -105,7 +105,7 @@ def build_postgres() -> dict[str, Yaml]:
 
 def build_redis() -> dict[str, Yaml]:
     """Redis: the queue from Airflow's scheduler to its workers. Its file survives a restart."""
-    secret = build_secret_path("redis-password")
+    secret = build_secret_path("redis_password")
     configuration = r"appendonly yes\nrequirepass %s\n"
     return {
         facts.REDIS.name: {
@@ -118,7 +118,7 @@ def build_redis() -> dict[str, Yaml]:
                 # On standard input, because every process of the machine can read a command line.
                 f"printf '{configuration}' \"$$(cat {secret})\" | exec redis-server -",
             ],
-            "secrets": ["redis-password"],
+            "secrets": ["redis_password"],
             "volumes": ["redis-data:/data"],
             "networks": [parts.METADATA_NETWORK],
             "mem_limit": "256m",

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 
 from evergreen.stack.deploy import facts
 from evergreen.stack.deploy.compose import compose_parts as parts
-from evergreen.stack.deploy.compose.compose_parts import build_needs, default_variable
-from evergreen.stack.deploy.compose.container_settings import mount_use_cases
+from evergreen.stack.deploy.compose.compose_parts import (
+    build_needs,
+    default_variable,
+    offer_setting,
+    require_variable,
+)
+from evergreen.stack.deploy.compose.container_settings import format_api_keys, mount_use_cases
 from evergreen.stack.deploy.compose.secret_files import build_secret_path
 from evergreen.stack.deploy.yaml_text import Yaml, merge_anchors
 
@@ -23,8 +28,13 @@ def build_exporter(folders: Sequence[str]) -> dict[str, Yaml]:
             "image": parts.AIRFLOW_IMAGE,
             "profiles": _PROFILES,
             "command": ["evergreen", "exporter", "--host", "0.0.0.0", "--port", str(port)],
-            "environment": merge_anchors("airflow-client-settings"),
-            **({"volumes": mount_use_cases(folders)} if folders else {}),
+            "environment": {
+                **merge_anchors("airflow-client-settings"),
+                "EVERGREEN_API_KEYS": format_api_keys(),
+                "EVERGREEN_ALLOWED_HOSTS": facts.EXPORTER.name,
+                "EVERGREEN_METRICS_ACCESS": offer_setting("metrics_access"),
+            },
+            "volumes": [f"api-keys:{parts.KEYS_FOLDER}:ro", *mount_use_cases(folders)],
             "tmpfs": [parts.build_tmpfs("/tmp", 64)],
             "networks": [parts.DEFAULT_NETWORK, parts.STORE_NETWORK],
             "mem_limit": "512m",
@@ -48,7 +58,7 @@ def build_prometheus() -> dict[str, Yaml]:
                 f"--storage.tsdb.retention.time={default_variable('PROMETHEUS_RETENTION', '30d')}",
             ],
             # What its configuration names as `credentials_file` for the services.
-            "secrets": ["scrape-key"],
+            "secrets": ["prometheus_api_key"],
             "volumes": ["./deploy/prometheus:/etc/prometheus:ro", "prometheus-data:/prometheus"],
             "ports": [parts.publish_port("PROMETHEUS_PORT", server.usual_port, server.port)],
             "networks": [parts.DEFAULT_NETWORK],
@@ -68,15 +78,14 @@ def build_grafana() -> dict[str, Yaml]:
             "image": parts.GRAFANA_IMAGE,
             "profiles": _PROFILES,
             "environment": {
-                "GF_SECURITY_ADMIN_PASSWORD__FILE": build_secret_path("grafana-password"),
+                "GF_SECURITY_ADMIN_PASSWORD__FILE": build_secret_path("grafana_password"),
                 "GF_ANALYTICS_REPORTING_ENABLED": "false",
                 "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
                 "GF_USERS_ALLOW_SIGN_UP": "false",
-                "MARIADB_ADDRESS": f"{facts.MARIADB.name}:{facts.MARIADB.port}",
-                "MARIADB_DATABASE": facts.DATABASE,
-                "MARIADB_USER": facts.DATABASE_USER,
+                # Named in the data source of deploy/grafana/provisioning/.
+                "EVERGREEN_GRAFANA_MARIADB_PASSWORD": require_variable("EVERGREEN_GRAFANA_MARIADB_PASSWORD"),
             },
-            "secrets": ["grafana-password", "mariadb-password"],
+            "secrets": ["grafana_password"],
             "volumes": [
                 "./deploy/grafana/provisioning:/etc/grafana/provisioning:ro",
                 "./deploy/grafana/dashboards:/var/lib/grafana/dashboards:ro",

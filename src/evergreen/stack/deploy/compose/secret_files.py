@@ -14,16 +14,17 @@ from evergreen.stack.deploy.yaml_text import Commented, Yaml, merge_anchors
 
 # By the name of the file under /run/secrets, the variable of .env that it holds.
 FILE_SECRETS = {
-    "mariadb-root-password": "MARIADB_ROOT_PASSWORD",
-    "mariadb-password": "EVERGREEN_MARIADB_PASSWORD",
-    "postgres-password": "POSTGRES_PASSWORD",
-    "redis-password": "REDIS_PASSWORD",
-    "scrape-key": "EVERGREEN_SCRAPE_KEY",
-    "grafana-password": "GRAFANA_ADMIN_PASSWORD",
+    "mariadb_root_password": "MARIADB_ROOT_PASSWORD",
+    "mariadb_password": "EVERGREEN_MARIADB_PASSWORD",
+    "postgres_password": "POSTGRES_PASSWORD",
+    "redis_password": "REDIS_PASSWORD",
+    "prometheus_api_key": "EVERGREEN_SCRAPE_KEY",
+    "grafana_password": "GRAFANA_ADMIN_PASSWORD",
 }
 # All that .env must have: `make env` writes them (scripts/new-env.sh).
 SECRET_VARIABLES = (
     *FILE_SECRETS.values(),
+    "EVERGREEN_GRAFANA_MARIADB_PASSWORD",
     "EVERGREEN_AIRFLOW_PASSWORD",
     "EVERGREEN_API_KEY",
     "AIRFLOW_FERNET_KEY",

@@ -24,7 +24,11 @@ def build_service_common() -> Mapping[str, Yaml]:
         "image": parts.SERVING_IMAGE,
         "command": ["python", *facts.build_service_arguments("0.0.0.0", port)],
         "tmpfs": [parts.build_tmpfs("/tmp", 256)],
-        "networks": [parts.DEFAULT_NETWORK, parts.STORE_NETWORK],
+        "networks": {
+            # A name with the addresses of all replicas of all use cases, for Prometheus.
+            parts.DEFAULT_NETWORK: {"aliases": ["services"]},
+            parts.STORE_NETWORK: None,
+        },
         "mem_limit": default_variable("SERVICE_MEMORY", "2g"),
         "stop_grace_period": Commented(
             "What it has answered goes to MariaDB before it ends, or stays in its volume for the next start.",
