@@ -95,6 +95,26 @@ MLFLOW = Server(
 # Applies the migrations of the platform's tables, then ends.
 STORE_TABLES = Server("store-tables", container_needs={MARIADB.name: "service_healthy"})
 STORE_TABLES_MODULE = "evergreen.stack.store_tables"
+# Containers only: makes the accounts below, then ends.
+DATABASE_ACCOUNTS_SERVER = Server(
+    "database-accounts", container_needs={STORE_TABLES.name: "service_completed_successfully"}
+)
+DATABASE_ACCOUNTS_MODULE = "evergreen.stack.deploy.database_accounts"
+
+
+@dataclass(frozen=True)
+class DatabaseAccount:
+    """An account of MariaDB with fewer rights than the platform's own, and the variable with its password."""
+
+    user: str
+    role: Literal["service", "reader"]
+    password_variable: str
+
+
+SERVICE_ACCOUNT = DatabaseAccount("evergreen_service", "service", "EVERGREEN_SERVICE_MARIADB_PASSWORD")
+# Named in deploy/grafana/provisioning/ as well.
+GRAFANA_ACCOUNT = DatabaseAccount("grafana", "reader", "EVERGREEN_GRAFANA_MARIADB_PASSWORD")
+DATABASE_ACCOUNTS = (SERVICE_ACCOUNT, GRAFANA_ACCOUNT)
 AIRFLOW_INIT = Server(
     "airflow-init",
     container_needs={POSTGRES.name: "service_healthy"},
@@ -138,7 +158,7 @@ SERVICE = Server(
     container_needs={
         MARIADB.name: "service_healthy",
         # A container starts before there is a champion, and may log refused values at once.
-        STORE_TABLES.name: "service_completed_successfully",
+        DATABASE_ACCOUNTS_SERVER.name: "service_completed_successfully",
         MLFLOW.name: "service_healthy",
     },
 )
@@ -166,7 +186,10 @@ GRAFANA = Server(
     port=3000,
     usual_port=3030,  # 3000 is a service's
     health_path="/api/health",
-    container_needs={PROMETHEUS.name: "service_healthy", MARIADB.name: "service_healthy"},
+    container_needs={
+        PROMETHEUS.name: "service_healthy",
+        DATABASE_ACCOUNTS_SERVER.name: "service_completed_successfully",
+    },
 )
 
 

@@ -19,6 +19,7 @@ from evergreen.settings import Settings
 from evergreen.stack.deploy import airflow_options, facts
 from evergreen.stack.deploy.compose.compose_document import render_compose
 from evergreen.stack.deploy.compose.secret_files import FILE_SECRETS, SECRET_VARIABLES
+from evergreen.stack.deploy.facts import SERVICE_ACCOUNT
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.servers.server_list import EvergreenPlan
 from evergreen.usecases import credit_score, titanic
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[4]
 EXAMPLES = (credit_score.USE_CASE, titanic.USE_CASE)
 OWN_IMAGES = {"evergreen-airflow:local", "evergreen-mlflow:local", "evergreen-serving:local"}
 # These end by themselves, or wait for a person.
-WITHOUT_HEALTH = {"secret-check", "store-tables", "airflow-init", "cli", "demo"}
+WITHOUT_HEALTH = {"secret-check", "store-tables", "database-accounts", "airflow-init", "cli", "demo"}
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +68,27 @@ def test_both_deployments_run_the_same_servers(
         "airflow-worker",
         "secret-check",
         "store-tables",
+        "database-accounts",
         "airflow-init",
     }
     assert {name for name in core if not name.startswith(("service-", "proxy-"))} == (
         servers | only_in_containers
     )
+
+
+def test_services_sign_in_at_mariadb_with_an_account_that_owns_nothing(containers: dict[str, Any]) -> None:
+    for name, container in containers.items():
+        environment = container.get("environment", {})
+        if is_service(name):
+            assert environment["EVERGREEN_MARIADB_USER"] == SERVICE_ACCOUNT.user
+            assert environment["EVERGREEN_MARIADB_PASSWORD"].startswith(
+                f"${{{SERVICE_ACCOUNT.password_variable}:?"
+            )
+            assert not {key for key in environment if "AIRFLOW" in key}, name
+        elif name != "secret-check":
+            # The administrator's password is in no other container with code of Evergreen's.
+            has_root = "MARIADB_ROOT_PASSWORD" in str(environment)
+            assert has_root == (name in ("mariadb", "database-accounts")), name
 
 
 def test_profiles_add_monitoring_the_demo_and_commands(containers: dict[str, Any]) -> None:
@@ -158,7 +175,10 @@ def test_the_tables_are_up_to_date_before_anything_uses_them(containers: dict[st
     assert containers["store-tables"]["restart"] == "no"
     for name, container in containers.items():
         if is_service(name) or name == "airflow-scheduler":
-            needs = container["depends_on"]
+            needs = {**container["depends_on"]}
+            if is_service(name):  # its account has rights on tables that are there
+                assert needs["database-accounts"] == {"condition": "service_completed_successfully"}, name
+                needs = containers["database-accounts"]["depends_on"]
             assert needs["store-tables"] == {"condition": "service_completed_successfully"}, name
 
 
@@ -179,8 +199,8 @@ def test_settings_of_people_reach_the_containers_from_env(containers: dict[str, 
     example = (ROOT / ".env.example").read_text("utf-8")
     section = example.split(f"--- {part}", 1)[1].split("# ---", 1)[0]
     names = set(re.findall(r"^(?:# )?(EVERGREEN_\w+)=", section, re.MULTILINE))
-    # The file of keys lies in a volume.
-    names -= {"EVERGREEN_API_KEYS_FILE"}
+    # The file of keys lies in a volume; logs of Airflow's tasks are deleted by the embedded stack alone.
+    names -= {"EVERGREEN_API_KEYS_FILE", "EVERGREEN_TASK_LOG_DAYS"}
     assert names
     for name in names:
         value = containers["service-titanic"]["environment"][name]

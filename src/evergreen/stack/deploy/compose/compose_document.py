@@ -50,6 +50,7 @@ def build_compose(use_cases: Sequence[UseCase], folders: Sequence[str] = ()) -> 
         **secret_files.build_secret_check(),
         **database_containers.build_mariadb(),
         **database_containers.build_store_tables(),
+        **database_containers.build_database_accounts(folders),
         **database_containers.build_postgres(),
         **database_containers.build_redis(),
         **database_containers.build_mlflow(),

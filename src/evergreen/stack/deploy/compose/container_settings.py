@@ -37,15 +37,7 @@ _OPEN_AIRFLOW_SETTINGS = ("alert_urls", "alert_repeat_hours")
 
 def build_settings(use_cases: Sequence[UseCase], folders: Sequence[str]) -> Mapping[str, Yaml]:
     """What every container has that knows use cases; `folders` are those with declarations of one's own."""
-    own_use_cases: dict[str, Yaml] = {}
     mlflow_port = default_variable("MLFLOW_PORT", facts.MLFLOW.usual_port)
-    if folders:
-        places = [place.split(":")[1] for place in mount_use_cases(folders)]
-        own_use_cases = {
-            "EVERGREEN_USE_CASES": ":".join(places),
-            # Their owner is that of the machine, whoever may mount them is trusted with the container.
-            "EVERGREEN_TRUSTED_FOLDERS": ":".join([HOME, *places]),
-        }
     return {
         **merge_anchors("store-settings"),
         "EVERGREEN_MLFLOW_TRACKING_URI": format_url(facts.MLFLOW),
@@ -59,14 +51,17 @@ def build_settings(use_cases: Sequence[UseCase], folders: Sequence[str]) -> Mapp
         # A service listens on its container's address, so every caller needs a key.
         "EVERGREEN_API_KEY": require_variable("EVERGREEN_API_KEY"),
         "EVERGREEN_API_KEYS_FILE": f"{KEYS_FOLDER}/api-keys",
-        **own_use_cases,
+        **name_use_case_folders(folders),
         **_offer(_OPEN_SETTINGS),
         **facts.NO_TELEMETRY,
     }
 
 
 def build_service_settings(use_cases: Sequence[UseCase]) -> Mapping[str, Yaml]:
-    """What every service's container has beside: who may call it. It knows nothing of Airflow."""
+    """What every service's container has beside: who may call it, and its own account of MariaDB.
+
+    It knows nothing of Airflow.
+    """
     hosts = [
         name
         for each in use_cases
@@ -74,6 +69,8 @@ def build_service_settings(use_cases: Sequence[UseCase]) -> Mapping[str, Yaml]:
     ]
     return {
         **merge_anchors("settings"),
+        "EVERGREEN_MARIADB_USER": facts.SERVICE_ACCOUNT.user,
+        "EVERGREEN_MARIADB_PASSWORD": require_variable(facts.SERVICE_ACCOUNT.password_variable),
         "EVERGREEN_API_KEYS": format_api_keys(),
         "EVERGREEN_ALLOWED_HOSTS": ",".join([default_variable("EVERGREEN_ALLOWED_HOSTS", ""), *hosts]),
         **_offer(_OPEN_SERVICE_SETTINGS),
@@ -112,6 +109,18 @@ def mount_data() -> str:
 def mount_use_cases(folders: Sequence[str]) -> list[str]:
     """The volumes with declarations of one's own."""
     return [f"{folder}:{USE_CASES_FOLDER}/{number}:ro" for number, folder in enumerate(folders, 1)]
+
+
+def name_use_case_folders(folders: Sequence[str]) -> Mapping[str, Yaml]:
+    """Where a container finds the declarations that `mount_use_cases` mounts; nothing without folders."""
+    places = [place.split(":")[1] for place in mount_use_cases(folders)]
+    if not places:
+        return {}
+    return {
+        "EVERGREEN_USE_CASES": ":".join(places),
+        # Their owner is that of the machine, whoever may mount them is trusted with the container.
+        "EVERGREEN_TRUSTED_FOLDERS": ":".join([HOME, *places]),
+    }
 
 
 def _offer(names: Sequence[str]) -> dict[str, Yaml]:

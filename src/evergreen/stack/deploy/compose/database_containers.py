@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from evergreen.stack.deploy import facts
 from evergreen.stack.deploy.compose import compose_parts as parts
 from evergreen.stack.deploy.compose.compose_parts import (
@@ -10,6 +12,7 @@ from evergreen.stack.deploy.compose.compose_parts import (
     default_variable,
     require_variable,
 )
+from evergreen.stack.deploy.compose.container_settings import mount_use_cases, name_use_case_folders
 from evergreen.stack.deploy.compose.secret_files import build_secret_path
 from evergreen.stack.deploy.yaml_text import Commented, Yaml, merge_anchors
 
@@ -72,6 +75,35 @@ def build_store_tables() -> dict[str, Yaml]:
             "networks": [parts.STORE_NETWORK],
             "mem_limit": "512m",
             "depends_on": build_needs(facts.STORE_TABLES.container_needs),
+        }
+    }
+
+
+def build_database_accounts(folders: Sequence[str]) -> dict[str, Yaml]:
+    """Makes MariaDB's accounts of services and dashboards, as its administrator, then ends.
+
+    `folders` are those with declarations of one's own.
+    """
+    server = facts.DATABASE_ACCOUNTS_SERVER
+    passwords = [account.password_variable for account in facts.DATABASE_ACCOUNTS]
+    return {
+        server.name: {
+            **merge_anchors(parts.OWN),
+            "image": parts.SERVING_IMAGE,
+            "restart": "no",
+            "command": ["python", "-m", facts.DATABASE_ACCOUNTS_MODULE],
+            "environment": {
+                **merge_anchors("store-settings"),
+                "EVERGREEN_MARIADB_USER": "root",
+                "EVERGREEN_MARIADB_PASSWORD": require_variable("MARIADB_ROOT_PASSWORD"),
+                **{variable: require_variable(variable) for variable in passwords},
+                **name_use_case_folders(folders),
+            },
+            **({"volumes": mount_use_cases(folders)} if folders else {}),
+            "tmpfs": [parts.build_tmpfs("/tmp", 64)],
+            "networks": [parts.STORE_NETWORK],
+            "mem_limit": "512m",
+            "depends_on": build_needs(server.container_needs),
         }
     }
 

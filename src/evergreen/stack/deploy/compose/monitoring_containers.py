@@ -83,7 +83,9 @@ def build_grafana() -> dict[str, Yaml]:
                 "GF_ANALYTICS_CHECK_FOR_UPDATES": "false",
                 "GF_USERS_ALLOW_SIGN_UP": "false",
                 # Named in the data source of deploy/grafana/provisioning/.
-                "EVERGREEN_GRAFANA_MARIADB_PASSWORD": require_variable("EVERGREEN_GRAFANA_MARIADB_PASSWORD"),
+                "EVERGREEN_GRAFANA_MARIADB_PASSWORD": require_variable(
+                    facts.GRAFANA_ACCOUNT.password_variable
+                ),
             },
             "secrets": ["grafana_password"],
             "volumes": [

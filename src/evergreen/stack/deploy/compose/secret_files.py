@@ -24,7 +24,7 @@ FILE_SECRETS = {
 # All that .env must have: `make env` writes them (scripts/new-env.sh).
 SECRET_VARIABLES = (
     *FILE_SECRETS.values(),
-    "EVERGREEN_GRAFANA_MARIADB_PASSWORD",
+    *(account.password_variable for account in facts.DATABASE_ACCOUNTS),
     "EVERGREEN_AIRFLOW_PASSWORD",
     "EVERGREEN_API_KEY",
     "AIRFLOW_FERNET_KEY",
