@@ -24,13 +24,14 @@ COMMANDS = (
     *("new", "profile", "backtest", "run", "upkeep", "score", "simulate", "demo"),
     *("features", "apply", "ingest-runs", "dataset", "train", "gate", "approve", "ledger", "rollback"),
     *("get-online-features", "counts", "trial", "keys", "rights", "report", "drift", "decisions", "alert"),
-    *("backup", "restore", "drop", "migrate", "exporter"),
+    *("backup", "restore", "drop", "migrate", "deploy", "exporter"),
 )
 # Those that have subcommands.
 GROUPS = {
     "alert": ("test", "list"),
     "features": ("list", "diff"),
     "dataset": ("list", "show", "reproduce"),
+    "deploy": ("compose",),
     "gate": ("explain",),
     "keys": ("new", "list", "revoke"),
     "ledger": ("list", "at"),

@@ -18,6 +18,7 @@ ALIAS_METHODS = {"set_registered_model_alias", "delete_registered_model_alias", 
 OWN_REGISTRY = {
     "benchmarks/serving/world.py",
     "benchmarks/chaos/stand.py",
+    "benchmarks/common/mlflow_front.py",
     "benchmarks/chaos/faults/mlflow_down.py",
 }
 

@@ -60,7 +60,7 @@ class TableChanged(ChildFailed):
 def read_dump_version() -> str:
     """What `mariadb-dump --version` says of itself. Raises MissingProgram."""
     program = find_program(DUMP_PROGRAM, DUMP_PACKAGE)
-    result = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    result = subprocess.run([program, "--version"], capture_output=True, encoding="utf-8", errors="replace", check=False)
     return result.stdout.partition("Distrib")[2].partition(",")[0].strip() or result.stdout.strip()
 
 
@@ -111,7 +111,7 @@ def load_script(
                         progress(f"loading MariaDB's tables: {100 * compressed.tell() // max(1, size)} %")
             process.stdin.close()
         code = process.wait()
-        text = errors.read_text()
+        text = errors.join_lines()
     if code != 0:
         raise ChildFailed(f"MariaDB refused a part of {script}: {text[-600:]}")
 
@@ -164,7 +164,7 @@ def _write_script(
             on_snapshot()
         last_bytes = _compress(process.stdout, target)
         code = process.wait()
-        text = errors.read_text()
+        text = errors.join_lines()
     if code != 0 or _LAST_LINE not in last_bytes:
         if _CHANGED_TABLE in text:
             raise TableChanged(
@@ -229,7 +229,7 @@ class _ErrorLines:
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
-    def read_text(self) -> str:
+    def join_lines(self) -> str:
         """What it wrote and is no report of progress, when it has ended."""
         self._thread.join()
         return "\n".join(self._lines)
