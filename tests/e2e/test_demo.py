@@ -19,6 +19,8 @@ from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes import process_table
 from evergreen.stack.status import read_stack_status
 from support.listening import listening
+from support.own_ports import reserve_ports
+from support.waiting import eventually
 from support.whole_stack import make_stack_home, run_evergreen
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
@@ -151,6 +153,41 @@ def test_a_verb_runs_without_airflow_and_twice_with_the_same_result(
     again = json.loads(run_evergreen(home, *command).stdout)
     assert first == again
     assert first["retrain"] is False
+
+
+def ask_for_facts(home: Path, url: str, key: dict[str, Any]) -> dict[str, Any]:
+    """What a stack answers, has in its ledger, and reads again of its trainings."""
+    eventually(lambda: httpx.get(f"{url}/metadata", timeout=30).json().get("model_version") == 2, 300)
+    answer = httpx.post(f"{url}/predict_by_key", json={"data": key}, timeout=30).json()
+    runs = json.loads(run_evergreen(home, "dataset", "list", "credit_score", "--json").stdout)
+    return {
+        "answer": {name: value for name, value in answer.items() if name != "prediction_id"},
+        "ledger": json.loads(run_evergreen(home, "ledger", "credit_score", "--json").stdout),
+        "training sets": [
+            json.loads(run_evergreen(home, "dataset", "reproduce", run["training_run"], "--json").stdout)
+            for run in runs
+        ],
+    }
+
+
+def test_a_backup_of_the_running_stack_is_the_same_stack_elsewhere(
+    home: Path, report: dict[str, Any]
+) -> None:
+    done = run_evergreen(home, "backup", "--json")
+    assert done.returncode == 0, done.stderr
+    backup = json.loads(done.stdout)["folder"]
+    before = ask_for_facts(home, report["service"], report["example_key"])
+    assert len(before["training sets"]) == 2
+    assert all(each["same"] for each in before["training sets"])
+    with make_stack_home() as restored:
+        done = run_evergreen(restored, "restore", backup)
+        assert done.returncode == 0, done.stderr
+        reserve_ports(restored, "credit_score", "titanic")
+        done = run_evergreen(restored, "up", "--json")
+        assert done.returncode == 0, done.stderr
+        url = json.loads(done.stdout)["urls"]["service-credit_score"]
+        assert url != report["service"]
+        assert ask_for_facts(restored, url, report["example_key"]) == before
 
 
 def test_airflows_own_command_line_sees_every_dag(home: Path, report: dict[str, Any]) -> None:

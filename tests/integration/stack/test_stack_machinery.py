@@ -85,6 +85,7 @@ def test_up_starts_in_order_and_down_leaves_nothing(home: Path) -> None:
     assert status.memory_mb > 5
     assert any("ready: database, tables; starting: web" in line for line in said)
     assert "made the tables" in (home / "logs" / "tables.log").read_text()
+    eventually((home / "tidied").exists)
     assert lifecycle.stop_stack(home)
     after = read_stack_status(home)
     assert after.state == "stopped"

@@ -269,3 +269,12 @@ def test_the_moments_of_scheduled_runs_are_read_from_every_page() -> None:
         ("scheduled", "0"),
         ("scheduled", "2"),
     ]
+
+
+def test_dags_with_runs_that_have_not_ended_are_found_by_the_beginning_of_their_ids() -> None:
+    queued = {"dag_runs": [{"dag_id": "toy__train"}, {"dag_id": "toys__train"}], "total_entries": 2}
+    running = {"dag_runs": [{"dag_id": "toy__ingest"}, {"dag_id": "toy__train"}], "total_entries": 2}
+    airflow = Recorded().on("GET dags/~/dagRuns", (200, queued), (200, running))
+    assert airflow.api().list_active_dags("toy__") == {"toy__ingest", "toy__train"}
+    queries = [request.url.params for request in airflow.asked if request.method == "GET"]
+    assert [query["state"] for query in queries] == ["queued", "running"]
