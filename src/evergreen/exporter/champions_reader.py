@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from evergreen.exporter.declarations import load_declarations
 from evergreen.exporter.samples import Samples
 from evergreen.registry.champion import read_champion
 from evergreen.settings import Settings
-from evergreen.usecases import load_valid_use_cases
 
 
 class ChampionsReader:
@@ -16,7 +16,7 @@ class ChampionsReader:
 
     def __call__(self, samples: Samples) -> None:
         """Add the values of every use case. Raises RegistryUnreachable."""
-        for name in load_valid_use_cases(self._settings)[0]:
+        for name in load_declarations(self._settings)[0]:
             with samples.guard(f"the champion of {name}"):
                 champion = read_champion(self._settings, name)
                 samples.add("evergreen_champion_version", champion.version if champion else 0, name)

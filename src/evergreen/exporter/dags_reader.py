@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 
+from evergreen.exporter.declarations import load_declarations
 from evergreen.exporter.samples import Samples
 from evergreen.loop import UPKEEP_SCHEDULE
 from evergreen.monitoring.health.schedule import find_due_tick
 from evergreen.settings import Settings
 from evergreen.stack.airflow_session import AirflowSession
 from evergreen.usecase import UseCase
-from evergreen.usecases import load_valid_use_cases
 
 _VERBS = ("ingest", "train", "deploy", "monitor", "score", "upkeep")
 _COMPONENTS = ("metadatabase", "scheduler", "triggerer", "dag_processor")
@@ -39,7 +39,7 @@ class DagsReader:
 
     def __call__(self, samples: Samples) -> None:
         """Add the values of every use case. Raises OrchestratorError."""
-        use_cases = load_valid_use_cases(self._settings)[0]
+        use_cases = load_declarations(self._settings)[0]
         if use_cases:
             dag_ids = [each.dag_id(verb) for each in use_cases.values() for verb in _VERBS]
             answer = self._session.get_json("dagStats", dag_ids=dag_ids)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import sqlalchemy as sa
 
 from evergreen.exporter.check_samples import add_check
+from evergreen.exporter.declarations import load_declarations
 from evergreen.exporter.samples import Samples
 from evergreen.registry.champion_history import read_champions_at
 from evergreen.settings import Settings
@@ -24,7 +25,6 @@ from evergreen.store.tables.declared import build_tables
 from evergreen.store.tables.table_state import read_states
 from evergreen.usecase import FeatureView, Label, UseCase
 from evergreen.usecase.names import LABEL
-from evergreen.usecases import load_valid_use_cases
 
 
 class RecordsReader:
@@ -40,7 +40,7 @@ class RecordsReader:
     def __call__(self, samples: Samples) -> None:
         """Add the values of every use case. Raises StoreUnreachable."""
         engine = get_request_engine(get_engine(self._settings))
-        use_cases, faults = load_valid_use_cases(self._settings)
+        use_cases, faults = load_declarations(self._settings)
         for name in (*use_cases, *faults):
             samples.add("evergreen_declaration_valid", name in use_cases, name)
         now = self._clock()
@@ -94,14 +94,15 @@ class TablesReader:
     def __call__(self, samples: Samples) -> None:
         """Add the values of every use case. Raises StoreUnreachable."""
         engine = get_engine(self._settings)
-        for use_case in load_valid_use_cases(self._settings)[0].values():
+        for use_case in load_declarations(self._settings)[0].values():
             with samples.guard(f"tables of {use_case.name}"):
                 _add_tables(samples, use_case, self._summarize(engine, use_case))
 
     def _summarize(self, engine: sa.Engine, use_case: UseCase) -> StoreSummary:
         logs = (use_case.prediction_table, use_case.outcome_table)
         names = [table.name for table in build_tables(use_case) if table.name not in logs]
-        with engine.connect() as connection:
+        # A server that hangs is noticed here within seconds: a count may take as long as it needs.
+        with get_request_engine(engine).connect() as connection:
             states = read_states(connection, names)
         tokens = tuple(f"{name}|{states[name].token}" for name in names if name in states)
         known = self._summaries.get(use_case.name)
