@@ -60,7 +60,9 @@ class TableChanged(ChildFailed):
 def read_dump_version() -> str:
     """What `mariadb-dump --version` says of itself. Raises MissingProgram."""
     program = find_program(DUMP_PROGRAM, DUMP_PACKAGE)
-    result = subprocess.run([program, "--version"], capture_output=True, encoding="utf-8", errors="replace", check=False)
+    result = subprocess.run(
+        [program, "--version"], capture_output=True, encoding="utf-8", errors="replace", check=False
+    )
     return result.stdout.partition("Distrib")[2].partition(",")[0].strip() or result.stdout.strip()
 
 
