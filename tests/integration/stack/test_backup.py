@@ -239,7 +239,7 @@ def test_a_killed_backup_leaves_none_and_the_next_one_clears_up(home: StackHome,
         stderr=subprocess.DEVNULL,
     )
     try:
-        eventually(lambda: backups.exists() and any(backups.rglob("mlflow.db")))
+        eventually(lambda: backups.exists() and any(backups.rglob("mlflow.db")), 300)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

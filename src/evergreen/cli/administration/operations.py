@@ -14,9 +14,9 @@ from evergreen.cli.lazy import import_on_use
 from evergreen.cli.tables.operations_tables import (
     render_backup,
     render_drop_plan,
-    render_dropped,
+    render_drop_result,
     render_migrations,
-    render_restored,
+    render_restored_home,
 )
 from evergreen.errors import SettingsError
 from evergreen.settings import load_settings
@@ -69,8 +69,8 @@ def restore_stack(
     `EVERGREEN_HOME=/srv/second evergreen restore /mnt/backups/evergreen-20261130T171530.123456Z`
     """
     with show_progress(err) as progress:
-        restored = restore.restore_backup(backup, load_settings().home, replace=replace, progress=progress)
-    show_facts(restored.to_json(), as_json, lambda: render_restored(restored))
+        result = restore.restore_backup(backup, load_settings().home, replace=replace, progress=progress)
+    show_facts(result.to_json(), as_json, lambda: render_restored_home(result))
 
 
 @app.command("drop")
@@ -107,7 +107,7 @@ def drop_use_case(
             err.print("Nothing was dropped.")
             raise typer.Exit(1)
     with show_progress(err) as progress:
-        dropped = drop.drop_use_case(
+        result = drop.drop_use_case(
             home,
             use_case_name,
             models="delete" if models == "delete" else "archive",
@@ -115,7 +115,7 @@ def drop_use_case(
             without_backup=without_backup,
             progress=progress,
         )
-    show_facts(dropped.to_json(), as_json, lambda: render_dropped(dropped))
+    show_facts(result.to_json(), as_json, lambda: render_drop_result(result))
 
 
 @app.command("migrate")
@@ -146,11 +146,11 @@ def migrate_tables(
         for error in errors.values():
             err.print(f"Left out: {error.message}", highlight=False, markup=False)
     engine = database.get_engine(settings)
-    planned = plan.plan_migrations(engine, use_cases)
-    if not dry_run and planned:
+    pending_migrations = plan.plan_migrations(engine, use_cases)
+    if not dry_run and pending_migrations:
         with err.status("migrating"):
             migrations.apply_migrations(engine)
             for use_case in use_cases:
                 migrate_generated.migrate_generated_tables(engine, use_case)
-    facts = {"applied": not dry_run, "migrations": [each.to_json() for each in planned]}
-    show_facts(facts, as_json, lambda: render_migrations(planned, dry_run=dry_run))
+    facts = {"applied": not dry_run, "migrations": [each.to_json() for each in pending_migrations]}
+    show_facts(facts, as_json, lambda: render_migrations(pending_migrations, dry_run=dry_run))

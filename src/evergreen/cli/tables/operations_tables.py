@@ -13,9 +13,9 @@ from evergreen.stack.view import build_grid, render_outcome
 
 if TYPE_CHECKING:
     from evergreen.stack.backup.create import Backup
-    from evergreen.stack.backup.drop import Dropped, DropPlan
+    from evergreen.stack.backup.drop import DropPlan, DropResult
     from evergreen.stack.backup.manifest import Manifest
-    from evergreen.stack.backup.restore import Restored
+    from evergreen.stack.backup.restore import RestoredHome
     from evergreen.store.migrations.plan import PlannedMigration
 
 
@@ -32,15 +32,15 @@ def render_backup(backup: Backup) -> Table:
     )
 
 
-def render_restored(restored: Restored) -> Table:
+def render_restored_home(result: RestoredHome) -> Table:
     """What the home holds now, and what to do next."""
-    former = {"former home": f"kept as {restored.former}; remove it when you need it no more"}
+    former = {"former home": f"kept as {result.former}; remove it when you need it no more"}
     return render_outcome(
         {
-            "home": str(restored.home),
-            "backup": str(restored.backup),
-            **_describe_content(restored.manifest),
-            **(former if restored.former else {}),
+            "home": str(result.home),
+            "backup": str(result.backup),
+            **_describe_content(result.manifest),
+            **(former if result.former else {}),
             "next": "evergreen up",
         }
     )
@@ -60,15 +60,15 @@ def render_drop_plan(plan: DropPlan, models: str) -> Table:
     )
 
 
-def render_dropped(dropped: Dropped) -> Table:
+def render_drop_result(result: DropResult) -> Table:
     """What was dropped, and what is left to do."""
-    plan, backup = dropped.plan, dropped.backup
+    plan, backup = result.plan, result.backup
     declared = {"declaration": f"{plan.declaration} is still there: schedules begin anew. Remove the folder"}
     return render_outcome(
         {
             "dropped": plan.use_case_name,
             "tables": len(plan.tables),
-            "models": f"{len(plan.versions)} {dropped.models}d",
+            "models": f"{len(plan.versions)} {result.models}d",
             "backup": str(backup.folder) if backup else "none",
             **({"to take it back": f"evergreen restore {backup.folder} --replace"} if backup else {}),
             **(declared if plan.declaration else {}),
@@ -76,12 +76,12 @@ def render_dropped(dropped: Dropped) -> Table:
     )
 
 
-def render_migrations(planned: Sequence[PlannedMigration], *, dry_run: bool) -> RenderableType:
+def render_migrations(migrations: Sequence[PlannedMigration], *, dry_run: bool) -> RenderableType:
     """`evergreen migrate`: the migrations, each with its steps, and whether they were applied."""
-    if not planned:
+    if not migrations:
         return Text("The tables are those of this version: nothing to do.")
     table = build_grid("table", "migration", "what it does")
-    for each in planned:
+    for each in migrations:
         parts = [each.meaning, *(f"- {step}" for step in each.steps)]
         table.add_row(Text(each.subject), Text(each.name), Text("\n".join(filter(None, parts))))
     end = "Nothing was changed. Without --dry-run they are applied." if dry_run else "Applied."

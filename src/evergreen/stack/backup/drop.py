@@ -61,7 +61,7 @@ class DropPlan:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class DropResult:
     """What was dropped, what became of the models, and the backup that was taken before (None: by wish)."""
 
     plan: DropPlan
@@ -95,7 +95,7 @@ def drop_use_case(
     backups: Path | None = None,
     without_backup: bool = False,
     progress: Progress | None = None,
-) -> Dropped:
+) -> DropResult:
     """Take a backup of the whole stack, then drop the use case. Killed half-way it is run again.
 
     `backups` is the folder for the backup. `without_backup`: for stacks in containers, and by wish. Raises
@@ -125,7 +125,7 @@ def drop_use_case(
     for folder in (*folders, *list_spool_folders(settings.home / SPOOL, use_case_name)):
         shutil.rmtree(folder, ignore_errors=True)
     (settings.home / f"demo-{use_case_name}.json").unlink(missing_ok=True)
-    return Dropped(plan, models, backup)
+    return DropResult(plan, models, backup)
 
 
 @contextlib.contextmanager

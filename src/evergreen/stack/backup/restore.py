@@ -49,7 +49,7 @@ _LOCKS = {STACK_LOCK, UP_LOCK}
 
 
 @dataclass(frozen=True)
-class Restored:
+class RestoredHome:
     """A home that was made of a backup. `former` is where that which stood there before is now, if anything
     did."""
 
@@ -68,7 +68,7 @@ class Restored:
 
 def restore_backup(
     backup: Path, home: Path, *, replace: bool = False, progress: Progress | None = None
-) -> Restored:
+) -> RestoredHome:
     """Make `home` the stack that the backup in that folder holds. `evergreen up` starts it.
 
     The backup is verified before anything is written. `replace`: also where `home` holds a stack, which is
@@ -95,7 +95,7 @@ def restore_backup(
             f"the home {home} cannot be made: {error}",
             hint="set EVERGREEN_HOME to a folder beside which you may write, on a disk with room",
         ) from None
-    return Restored(home, backup, former.place, manifest)
+    return RestoredHome(home, backup, former.place, manifest)
 
 
 def _refuse_later_versions(backup: Path, manifest: Manifest) -> None:
