@@ -13,7 +13,7 @@ STACKS ?= $(shell { cat /proc/meminfo; sed 's/^/Limit: /' /sys/fs/cgroup/memory.
 	'/^MemAvailable:/ { free = $$2 * 1024 } /^Limit: [0-9]/ { limit = $$2 } \
 	END { if (limit && limit < free) free = limit; print (free >= 12 * 2^30) ? 2 : 1 }')
 
-.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-monitor bench-peers chaos fuzz load measure-house compose lock lint-alerts
+.PHONY: env help setup demo up down status test lint format bench bench-train bench-store bench-serving bench-monitor bench-peers chaos fuzz load measure-house compose kubernetes lock lint-alerts
 
 help: ## What there is
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,8 @@ lint: setup ## ruff, mypy (strict, also benchmarks and load tests), import-linte
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/evergreen deploy compose --check $(EXAMPLES) >/dev/null || { echo "make compose writes docker-compose.yml anew"; exit 1; }
+	@$(BIN)/evergreen deploy kubernetes --check $(EXAMPLES) >/dev/null || { echo "make kubernetes writes deploy/kubernetes/ anew"; exit 1; }
+	@$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/platform.yaml deploy/kubernetes/service-*.yaml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/ci.yml
 	@$(MAKE) --no-print-directory lint-alerts
@@ -97,6 +99,9 @@ load: setup ## A minute of every kind of request on the running stack; ARGS="--u
 
 measure-house: setup ## Layout and language of the package, beside their targets
 	@$(BIN)/python scripts/measure_house.py $(ARGS)
+
+kubernetes: setup ## Write deploy/kubernetes/ from the same facts
+	@$(BIN)/evergreen deploy kubernetes $(EXAMPLES)
 
 compose: setup ## Write docker-compose.yml from the facts that the embedded stack uses
 	@$(BIN)/evergreen deploy compose $(EXAMPLES)

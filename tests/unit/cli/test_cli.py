@@ -31,7 +31,7 @@ GROUPS = {
     "alert": ("test", "list"),
     "features": ("list", "diff"),
     "dataset": ("list", "show", "reproduce"),
-    "deploy": ("compose",),
+    "deploy": ("compose", "kubernetes"),
     "gate": ("explain",),
     "keys": ("new", "list", "revoke"),
     "ledger": ("list", "at"),

@@ -13,12 +13,12 @@ from evergreen.cli.lazy import import_on_use
 from evergreen.settings import load_settings
 
 with import_on_use(__name__):
-    from evergreen.stack.deploy import compose_file
+    from evergreen.stack.deploy import compose_file, kubernetes_files
 
 deploy = add_command_group(
     "deploy",
     "Files for a deployment in containers, written from the declarations of the use cases.\n\n"
-    "Example: `evergreen deploy compose`",
+    "Examples: `evergreen deploy compose` · `evergreen deploy kubernetes`",
 )
 
 UseCaseNames = Annotated[
@@ -27,11 +27,6 @@ UseCaseNames = Annotated[
         "--use-case", metavar="NAME", help="Only this one; repeat it for several. Default: all declared ones."
     ),
 ]
-
-
-@deploy.callback()
-def handle_group() -> None:
-    """Keep the name of the command where the group has only one."""
 
 
 @deploy.command("compose")
@@ -64,4 +59,30 @@ def write_compose(
             soft_wrap=True,
         )
     if check and written.is_changed:
+        raise typer.Exit(1)
+
+
+@deploy.command("kubernetes")
+def write_kubernetes(
+    output: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the files go.")] = Path(
+        "deploy/kubernetes"
+    ),
+    use_case: UseCaseNames = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 where a file is out of date.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write manifests for Kubernetes: MLflow, a service per use case, and values for Airflow's Helm chart.
+
+    MariaDB and PostgreSQL are not among them: name yours in `platform.yaml` and in the secrets.
+
+    Examples: `evergreen deploy kubernetes` · `evergreen deploy kubernetes --use-case churn --output k8s`
+    """
+    written = kubernetes_files.write_kubernetes_files(load_settings(), output, use_case or (), dry_run=check)
+    changed = ", ".join(written.changed)
+    verb = "is out of date" if check else "was written"
+    text = f"{written.folder} {verb}: {changed}" if changed else f"{written.folder} is up to date"
+    show_facts(written.to_json(), as_json, lambda: Text(text, no_wrap=True, overflow="ignore"))
+    if check and written.changed:
         raise typer.Exit(1)

@@ -1,0 +1,1 @@
+"""Manifests for Kubernetes, and values for the official Helm chart of Airflow."""
