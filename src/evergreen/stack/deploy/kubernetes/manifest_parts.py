@@ -81,7 +81,12 @@ def build_settings(use_cases: Sequence[UseCase], *, has_own: bool) -> dict[str, 
 
 def build_secret_variables(*names: str) -> list[Yaml]:
     """Variables of the secret, each under its own name."""
-    return [{"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": name}}} for name in names]
+    return [build_secret_variable(name, name) for name in names]
+
+
+def build_secret_variable(name: str, key: str) -> Yaml:
+    """A variable with the value of a key of the secret."""
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": key}}}
 
 
 def build_settings_source() -> list[Yaml]:

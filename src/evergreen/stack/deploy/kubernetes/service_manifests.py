@@ -83,9 +83,11 @@ def build_service_manifests(use_case: UseCase) -> Sequence[dict[str, Yaml]]:
 
 def _build_pod(use_case: UseCase, labels: dict[str, Yaml]) -> Yaml:
     service = facts.SERVICE
-    secrets = ("EVERGREEN_MARIADB_PASSWORD", "EVERGREEN_API_KEY", "EVERGREEN_SCRAPE_KEY")
+    account = facts.SERVICE_ACCOUNT
     variables: list[Yaml] = [
-        *parts.build_secret_variables(*secrets),
+        *parts.build_secret_variables("EVERGREEN_API_KEY", "EVERGREEN_SCRAPE_KEY"),
+        {"name": "EVERGREEN_MARIADB_USER", "value": account.user},
+        parts.build_secret_variable("EVERGREEN_MARIADB_PASSWORD", account.password_variable),
         {"name": "EVERGREEN_API_KEYS", "value": "prometheus:$(EVERGREEN_SCRAPE_KEY)"},
         {"name": "EVERGREEN_USE_CASE", "value": use_case.name},
         {"name": "BENTOML_HOME", "value": "/tmp/bentoml"},
