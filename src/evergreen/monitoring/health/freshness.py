@@ -42,7 +42,7 @@ def judge_part(part: FeatureView | Label, newest: datetime | None, as_of: dateti
     limits = []
     freshness = part.contract.freshness
     if freshness is not None:
-        limits.append(freshness.within + delay)
+        limits.append(freshness.within)
         if age > freshness.within:
             severity = freshness.severity
             sentence += f"; its contract allows {format_age(freshness.within)}"

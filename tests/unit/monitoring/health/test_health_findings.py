@@ -63,6 +63,8 @@ def test_a_label_is_due_after_its_delay_and_an_empty_view_is_an_error() -> None:
         "error",
         "the newest row of leaves has been known for 1.5 d; its contract allows 1 d",
     )
+    # Both are measured from when the label was due.
+    assert (late.value, late.limit) == (1.5 * DAY.total_seconds(), DAY.total_seconds())
     assert judge_part(VIEW, None, NOW).severity == "error"
 
 
