@@ -59,7 +59,7 @@ def test_a_restored_home_has_the_same_rows_past_ones_too_the_same_ledger_and_the
 ) -> None:
     with home.running_mariadb() as engine:
         before = read_all_versions(engine)
-    restored = StackHome(tmp_path / "restored", use_cases)
+    restored = StackHome(tmp_path / "new" / "restored", use_cases)
     outcome = restore_backup(backup.folder, restored.folder)
     assert outcome.former is None
     assert {path for path in HOME_FILES if (restored.folder / path).exists()} - {"logs/mariadb.log"} == KEPT

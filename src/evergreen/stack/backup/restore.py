@@ -18,6 +18,7 @@ from pathlib import Path
 
 from evergreen.documents import JsonObject
 from evergreen.errors import BackupError, StackError
+from evergreen.private import make_private_folder
 from evergreen.stack.backup.copies import copy_file
 from evergreen.stack.backup.drafts import make_folder
 from evergreen.stack.backup.home_parts import find_stack_files
@@ -87,6 +88,7 @@ def restore_backup(
         with _lock_former_home(home):
             _refuse_stack(home, replace)
             verify_files(backup, manifest, report)
+            make_private_folder(home.parent)
             former = _FormerHome(home)
             with former.put_back_on_failure(), make_folder(home, former.set_aside) as draft:
                 _fill_home(draft, backup, manifest, report)
