@@ -18,6 +18,7 @@ from evergreen.settings import load_settings
 from evergreen.stack.airflow_api import AirflowApi
 from evergreen.stack.processes import process_table
 from evergreen.stack.status import read_stack_status
+from support.dump_program import require_dump_program
 from support.listening import listening
 from support.own_ports import reserve_ports
 from support.waiting import eventually
@@ -180,6 +181,7 @@ def ask_for_facts(home: Path, url: str, key: dict[str, Any]) -> dict[str, Any]:
 def test_a_backup_of_the_running_stack_is_the_same_stack_elsewhere(
     home: Path, report: dict[str, Any]
 ) -> None:
+    require_dump_program()
     done = run_evergreen(home, "backup", "--json")
     assert done.returncode == 0, done.stderr
     backup = json.loads(done.stdout)["folder"]

@@ -13,6 +13,7 @@ from evergreen.loop import train
 from evergreen.store.migrations.migrations import apply_migrations
 from evergreen.store.tables.create import create_tables
 from support import toy_declaration
+from support.dump_program import require_dump_program
 from support.stack_home import HOME_FILES, StackHome
 from support.toy_loads import JULY, load
 
@@ -34,6 +35,7 @@ def home(
     toy_frames: Callable[..., dict[str, pd.DataFrame]],
 ) -> StackHome:
     """A stopped stack with two champions, a training set on record, and rows that were corrected since."""
+    require_dump_program()
     home = StackHome(tmp_path_factory.mktemp("home") / "home", use_cases)
     home.folder.mkdir()
     home.write_files(HOME_FILES)
