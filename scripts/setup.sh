@@ -159,7 +159,7 @@ case "$("$uv" --version 2>/dev/null || true) " in
         ;;
 esac
 
-catboost_charts="contourpy cycler fonttools graphviz kiwisolver matplotlib narwhals pillow plotly pyparsing"
+catboost_charts="contourpy cycler fonttools graphviz kiwisolver matplotlib narwhals pillow plotly"
 
 # What builds mysqlclient and Evergreen is locked too, twice with the same versions: in a file of its own, to be
 # installed before anything is built, and in the lock, which says what the environment holds in the end.

@@ -37,6 +37,8 @@ _HEARTBEATS = {
     facts.AIRFLOW_DAG_PROCESSOR.name: "dag_processor",
     facts.AIRFLOW_TRIGGERER.name: "triggerer",
 }
+# The API server reads the logs in their volume, so nobody serves them.
+_MORE_ARGUMENTS = {facts.AIRFLOW_TRIGGERER.name: ["--skip-serve-logs"]}
 _MEMORY = {
     facts.AIRFLOW_API.name: "1500m",
     facts.AIRFLOW_SCHEDULER.name: "1g",
@@ -111,7 +113,11 @@ def build_airflow_server(server: Server) -> dict[str, Yaml]:
     """The container of one of Airflow's servers."""
     container: dict[str, Yaml] = {
         **merge_anchors("airflow"),
-        "command": ["airflow", facts.get_airflow_component(server)],
+        "command": [
+            "airflow",
+            facts.get_airflow_component(server),
+            *_MORE_ARGUMENTS.get(server.name, []),
+        ],
     }
     if server.port:
         container["ports"] = [parts.publish_port("AIRFLOW_PORT", server.usual_port, server.port)]
@@ -137,7 +143,6 @@ def build_airflow_worker(folders: Sequence[str]) -> dict[str, Yaml]:
             f"Runs the tasks: docker compose up -d --scale {worker.name}=4",
             {
                 **merge_anchors("airflow"),
-                # The scheduler and the server read the logs in their volume, so none serves them.
                 "command": ["airflow", "celery", "worker", "--skip-serve-logs", "--without-mingle"],
                 "environment": {**merge_anchors("airflow-settings"), "TMPDIR": _TEMPORARY_FOLDER},
                 "volumes": [
