@@ -157,7 +157,7 @@ class RetrainPolicy:
     window: timedelta | WindowRule | None = "validated"
     on_realised_drop: bool = True
     on_estimated_drop: bool = True
-    on_growth: float = 4.0
+    on_growth: float = 8.0
     enough_rows: int = 5_000
     every: timedelta | None = None
     min_drop: float = 0.01
