@@ -61,6 +61,7 @@ class RecordsReader:
             if ingest is not None:
                 has_failed = ingest.status in ("failed", "interrupted")
                 samples.add("evergreen_last_ingest_failed", has_failed, name)
+        trial = None
         with samples.guard(f"trials of {name}"):
             trial = find_running_trial(engine, name)
             samples.add("evergreen_trial_running", trial is not None, name)
@@ -70,6 +71,8 @@ class RecordsReader:
         with samples.guard(f"trainings of {name}"):
             run = find_waiting_run(engine, name) if use_case.approval == "manual" else None
             version = run.model_version if run else None
+            if trial is not None and trial.challenger_version == version:
+                version = None  # somebody has approved it, and it is on its trial
             samples.add("evergreen_approval_waiting_version", version or 0, name)
         with samples.guard(f"the prediction log of {name}"):
             _add_log(samples, engine, use_case)

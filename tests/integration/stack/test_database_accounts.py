@@ -10,6 +10,7 @@ import pytest
 from evergreen.settings import Settings
 from evergreen.stack.deploy import database_accounts
 from evergreen.stack.deploy.facts import DATABASE_ACCOUNTS, GRAFANA_ACCOUNT, SERVICE_ACCOUNT
+from evergreen.store.connection.database import get_engine
 from evergreen.usecase import UseCase
 from support.command_line import environment
 from support.own_servers import Database
@@ -53,6 +54,26 @@ def test_accounts_tables_and_rights_are_there_afterwards_and_a_second_run_change
     assert "INSERT" not in first[GRAFANA_ACCOUNT.user]
     assert database_accounts.main() == 0
     assert first == {account.user: read_grants(mariadb, account.user) for account in DATABASE_ACCOUNTS}
+
+
+def test_a_use_case_whose_table_cannot_follow_keeps_nobody_waiting(
+    mariadb: Database,
+    toy_settings: Settings,
+    toy_use_case: UseCase,
+    administration: None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its key has another type than declared, for which `evergreen apply` asks for leave."""
+    assert database_accounts.main() == 0
+    with get_engine(toy_settings).begin() as connection:
+        key = toy_use_case.entity.keys[0].name
+        connection.exec_driver_sql(
+            f"ALTER TABLE {toy_use_case.label_table} MODIFY `{key}` VARCHAR(20) NOT NULL"
+        )
+    capsys.readouterr()
+    assert database_accounts.main() == 0
+    assert f"{toy_use_case.name}: " in capsys.readouterr().err
+    assert "credit_score__prediction" in read_grants(mariadb, SERVICE_ACCOUNT.user)
 
 
 def test_a_password_that_is_not_set_is_named_and_none_is_shown(

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from pydantic import SecretStr
 
+from evergreen.errors import SettingsError
+from evergreen.registry.ledger import read_entries
+from evergreen.registry.refusals import record_refusal
+from evergreen.serving.following.declaration_check import find_table_fault
 from evergreen.settings import Settings
 from evergreen.stack.servers.mariadb import generate_password
-from evergreen.store.connection.database import get_engine
+from evergreen.store.connection.database import dispose_engines, get_engine
 from evergreen.store.rights.roles import ROLES, Role, build_role_grants
 from evergreen.store.tables.create import create_tables
 from evergreen.store.tables.declared import build_tables
@@ -22,6 +27,7 @@ from support.own_servers import Database
 
 # MariaDB's errors for a statement that an account has no right to.
 DENIED = {1044, 1142, 1143}
+PASSWORD = generate_password()
 
 Accounts = Mapping[Role, pymysql.connections.Connection]
 
@@ -32,13 +38,12 @@ def accounts(mariadb: Database, toy_settings: Settings, toy_use_case: UseCase) -
     create_tables(get_engine(toy_settings), toy_use_case)
     database = toy_settings.mariadb_database
     users = {role: f"{role}_{database}"[:48] for role in ROLES}
-    password = generate_password()
     for role, user in users.items():
         grants = build_role_grants(role, (user, "localhost"), database, [toy_use_case])
-        mariadb.administer(f"CREATE USER '{user}'@'localhost' IDENTIFIED BY '{password}'", *grants)
+        mariadb.administer(f"CREATE USER '{user}'@'localhost' IDENTIFIED BY '{PASSWORD}'", *grants)
     socket = str(mariadb.server.socket)
     opened = {
-        role: pymysql.connect(unix_socket=socket, user=user, password=password, database=database)
+        role: pymysql.connect(unix_socket=socket, user=user, password=PASSWORD, database=database)
         for role, user in users.items()
     }
     yield opened
@@ -96,6 +101,51 @@ def test_a_service_appends_to_its_log_and_can_neither_change_nor_delete_it(
     assert run(service, f"UPDATE {toy_use_case.prediction_table} SET prediction = 'x'") in DENIED
     for harm in ("DELETE FROM {}", "UPDATE {} SET reason = 'x'", "INSERT INTO {} (id) VALUES (1)"):
         assert run(service, harm.format(ledger)) in DENIED
+
+
+def test_a_service_may_count_end_trials_and_append_to_the_ledger(
+    accounts: Accounts, toy_settings: Settings, toy_use_case: UseCase
+) -> None:
+    service = accounts["service"]
+    for table in ("refused_count", "prediction_hour", "prediction_count"):
+        assert run(service, f"INSERT INTO {table} SELECT * FROM {table}") == 0, table
+    # Counts of a version whose number another training was given again are deleted.
+    assert run(service, "DELETE FROM prediction_count WHERE use_case = 'toy'") == 0
+    assert run(service, "SELECT COUNT(*) FROM model_record") == 0
+    end = "UPDATE model_trial SET ended_at = NOW(6), outcome = 'x', reason = 'x', ended_by = 'x'"
+    assert run(service, f"{end} WHERE id = 'none'") == 0
+    assert run(service, "UPDATE model_trial SET share = 1 WHERE id = 'none'") in DENIED
+
+    own = get_engine(sign_in_as_service(toy_settings))
+    line = record_refusal(own, toy_use_case.name, 3, "run", "a test")
+    assert [entry.id for entry in read_entries(get_engine(toy_settings), toy_use_case.name)] == [line.id]
+    dispose_engines(sign_in_as_service(toy_settings))
+
+
+def test_a_service_finds_the_tables_as_declared_though_it_sees_no_histories(
+    accounts: Accounts, toy_settings: Settings, toy_use_case: UseCase
+) -> None:
+    """So that it takes over a changed declaration. A table that it works with is missed."""
+    settings = sign_in_as_service(toy_settings)
+    assert find_table_fault(settings, toy_use_case, "digest") is None
+    with get_engine(toy_settings).begin() as connection:
+        connection.exec_driver_sql(f"DROP TABLE {toy_use_case.outcome_table}")
+    fault = find_table_fault(settings, toy_use_case, "digest")
+    assert fault is not None
+    assert toy_use_case.outcome_table in fault.reason
+    dispose_engines(settings)
+
+
+def sign_in_as_service(settings: Settings) -> Settings:
+    """The settings of a service with an account of its own."""
+    user = f"service_{settings.mariadb_database}"[:48]
+    return settings.model_copy(update={"mariadb_user": user, "mariadb_password": SecretStr(PASSWORD)})
+
+
+@pytest.mark.parametrize("account", [("a'b", "%"), ("shop", "%'; DROP"), ("", "%"), ("a b", "%")])
+def test_an_account_that_is_no_plain_name_is_refused(account: tuple[str, str]) -> None:
+    with pytest.raises(SettingsError, match="cannot be part of an account"):
+        build_role_grants("reader", account, "evergreen", [])
 
 
 def test_rights_may_be_given_again(

@@ -1,1 +1,1 @@
-"""Commands of whoever runs an installation for others: keys, accounts."""
+"""Commands of whoever runs an installation for others: keys, accounts, backups, deployments."""

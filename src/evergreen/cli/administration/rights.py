@@ -17,6 +17,7 @@ with import_on_use(__name__):
     from evergreen import usecases
     from evergreen.store.connection import database
     from evergreen.store.rights import accounts, roles
+    from evergreen.store.tables import create
 
 
 @app.command("rights")
@@ -73,7 +74,11 @@ def give_rights(
     statements = roles.build_role_grants(role, (user, host), settings.mariadb_database, use_cases)
     if apply:
         engine = database.get_engine(settings)
-        accounts.prepare_account(engine, (user, host), accounts.read_password(password_file), use_cases)
+        password = accounts.read_password(password_file)
+        for use_case in use_cases:
+            create.create_tables(engine, use_case)
+        if password is not None:
+            accounts.make_account(engine, (user, host), password)
         accounts.run_statements(engine, statements)
     facts = {"role": role, "user": user, "host": host, "applied": apply, "statements": statements}
     show_facts(facts, as_json, lambda: Text("\n".join(f"{statement};" for statement in statements)))

@@ -11,6 +11,7 @@ from evergreen.registry.champion_history import read_champion_changes
 from evergreen.registry.connection import create_mlflow_client, translate_mlflow_errors
 from evergreen.registry.experiments.check_runs import name_monitoring_experiment
 from evergreen.registry.reconcile import reconcile_ledger_under_lock
+from evergreen.registry.versions import PROMOTED_AT
 from evergreen.settings import Settings
 
 # Tag of a registered model whose use case was dropped: when, ISO 8601.
@@ -22,8 +23,8 @@ def erase_succession(
 ) -> None:
     """Delete every version and MLflow run of a use case; nobody is champion afterwards.
 
-    If the ledger has lines of the use case since its last `erase`, another `erase` line says so first, after
-    which version numbers begin anew. Raises RegistryUnreachable, RegistryError, StoreUnreachable.
+    If the ledger has lines of the use case since its last `erase`, another `erase` line says so first.
+    Version numbers begin anew. Raises RegistryUnreachable, RegistryError, StoreUnreachable.
     """
     _end_succession(settings, database, use_case_name, actor=actor, reason=reason)
     delete_model_and_runs(settings, use_case_name)
@@ -34,9 +35,9 @@ def archive_succession(
 ) -> None:
     """Keep every version and MLflow run of a use case, without aliases: nobody is champion afterwards.
 
-    The ledger gets the same line as of `erase_succession`. The registered model carries the tag
-    `evergreen.archived_at` with the moment (ISO 8601, UTC). Raises RegistryUnreachable, RegistryError,
-    StoreUnreachable.
+    The ledger gets the same line as of `erase_succession`; version numbers go on. The registered model
+    carries the tag `evergreen.archived_at` with the moment (ISO 8601, UTC). Raises RegistryUnreachable,
+    RegistryError, StoreUnreachable.
     """
     _end_succession(settings, database, use_case_name, actor=actor, reason=reason)
     client = create_mlflow_client(settings)
@@ -47,6 +48,11 @@ def archive_succession(
             client.delete_registered_model_alias(use_case_name, alias)
         moment = datetime.now(UTC).isoformat(timespec="seconds")
         client.set_registered_model_tag(use_case_name, ARCHIVED_AT, moment)
+        # By that tag the ledger is compared with MLflow: a version without it that becomes champion later was
+        # set by hand.
+        for version in client.search_model_versions(f"name = '{use_case_name}'"):
+            if PROMOTED_AT in version.tags:
+                client.delete_model_version_tag(use_case_name, version.version, PROMOTED_AT)
 
 
 def _end_succession(

@@ -17,6 +17,7 @@ from evergreen.serving.following.checked_declaration import CheckedDeclaration
 from evergreen.serving.following.refusal import DeclarationRefusal
 from evergreen.settings import Settings, load_settings
 from evergreen.store.connection.database import get_engine
+from evergreen.store.rights.roles import list_service_rights
 from evergreen.store.tables.evolve import diff_tables
 from evergreen.usecase import UseCase
 from evergreen.usecase.digest import compute_serving_digest
@@ -39,9 +40,15 @@ def load_and_check(settings: Settings, held: str) -> CheckedDeclaration:
 
 
 def find_table_fault(settings: Settings, use_case: UseCase, digest: str) -> DeclarationRefusal | None:
-    """Why the store's tables do not suit a service of that declaration yet; None where they do."""
+    """Why the tables that a service works with do not suit that declaration yet; None where they do."""
     try:
-        changes = [change for change in diff_tables(get_engine(settings), use_case) if change.kind in _NEEDED]
+        # The service's account may know no other tables, such as histories: to it they are not there.
+        served = list_service_rights(use_case)
+        changes = [
+            change
+            for change in diff_tables(get_engine(settings), use_case)
+            if change.kind in _NEEDED and change.table in served
+        ]
     except StoreError as error:
         reason = f"the tables cannot be compared with it: {error.message}"
         return DeclarationRefusal(reason, error.hint, digest, passing=True)

@@ -28,8 +28,11 @@ def copy_file(source: Path, folder: Path, path: str) -> BackupFile:
     make_private_folder(target.parent)
     digest = hashlib.sha256()
     size = 0
-    handle = open_private_file(target, os.O_WRONLY | os.O_EXCL)
-    with source.open("rb") as reader, os.fdopen(handle, "wb") as writer:
+    # The source first: where it is gone, nothing is left in the target's place.
+    with (
+        source.open("rb") as reader,
+        os.fdopen(open_private_file(target, os.O_WRONLY | os.O_EXCL), "wb") as writer,
+    ):
         while chunk := reader.read(_CHUNK_BYTES):
             writer.write(chunk)
             digest.update(chunk)
@@ -38,21 +41,28 @@ def copy_file(source: Path, folder: Path, path: str) -> BackupFile:
 
 
 def copy_tree(
-    source: Path, folder: Path, path: str, progress: Progress, *, leave_out: Collection[str] = ()
+    source: Path,
+    folder: Path,
+    path: str,
+    progress: Progress,
+    *,
+    leave_out: Collection[str] = (),
+    known: Collection[str] = (),
 ) -> list[BackupFile]:
     """Copy every file below `source` to `path` in `folder`; nothing where there is no such folder.
 
-    Files with a name in `leave_out`, and links, are left out. A file that is removed meanwhile is left out,
-    too. Raises OSError.
+    Files with a name in `leave_out`, those that are `known` by their paths in the backup, and links are left
+    out. A file that is removed meanwhile is left out, too. Raises OSError.
     """
     files: list[BackupFile] = []
     for each in _iterate_files(source):
-        if each.name in leave_out:
+        place = f"{path}/{each.relative_to(source).as_posix()}"
+        if each.name in leave_out or place in known:
             continue
         if len(files) % FILES_PER_REPORT == 0:
             progress(f"copying {path}: {len(files):,} files so far")
         with contextlib.suppress(FileNotFoundError):
-            files.append(copy_file(each, folder, f"{path}/{each.relative_to(source).as_posix()}"))
+            files.append(copy_file(each, folder, place))
     return files
 
 

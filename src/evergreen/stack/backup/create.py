@@ -32,7 +32,7 @@ from evergreen.errors import BackupError
 from evergreen.private import make_private_folder
 from evergreen.registry.champion_history import find_last_change
 from evergreen.registry.ledger import get_ledger_table
-from evergreen.registry.lock import lock_use_case
+from evergreen.registry.lock import lock_use_cases
 from evergreen.stack.backup import home_parts
 from evergreen.stack.backup.copies import copy_database, copy_tree
 from evergreen.stack.backup.drafts import make_folder
@@ -175,8 +175,7 @@ def _dump_without_succession(
                 locks.close()
 
             report("waiting until no champion is being changed")
-            for name in use_case_names:
-                locks.enter_context(lock_use_case(engine, name))
+            locks.enter_context(lock_use_cases(engine, use_case_names))
             report("dumping MariaDB")
             try:
                 return dump_databases(

@@ -23,8 +23,8 @@ def make_folder(target: Path, make_room: Callable[[Path], None] | None = None) -
     error, and is removed otherwise.
 
     `target` must then not exist, or be an empty folder: `make_room` may see to that, which is called with the
-    complete draft, right before it is renamed. Drafts
-    in the same folder that killed processes left are removed first. Raises OSError.
+    complete draft, right before it is renamed. Drafts in the same folder that killed processes left are
+    removed first. Raises OSError.
     """
     for leftover in target.parent.glob(f"{_DRAFT_PREFIX}*"):
         _remove_abandoned(leftover)

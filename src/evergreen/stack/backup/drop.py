@@ -35,13 +35,14 @@ from evergreen.stack.status import Progress
 from evergreen.store.connection.database import get_engine
 from evergreen.store.tables.forget import erase_tables, find_known_use_cases, find_tables
 from evergreen.training.search.studies import delete_studies
-from evergreen.usecases import find_use_case_folders
+from evergreen.usecases import find_use_case_folders, load_valid_use_cases
 
 ModelsEnd = Literal["archive", "delete"]
 
 _HEALTH_SECONDS = 5.0
-# Folders in the home that have one of each use case, and its marker of tours.
-_HOME_FOLDERS = ("models", "bentoml")
+# Folders in the home that have a folder, or a page, of each use case.
+_HOME_FOLDERS = ("models", "bentoml", "backtests")
+_PAGES = ("reports", "profiles")
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,12 @@ def drop_use_case(
     if not without_backup:
         backup = create_backup(home, backups, report)
     with _reach_servers(home) as (settings, is_up):
-        plan = _plan(settings, use_case_name, is_up)
         engine = get_engine(settings)
         report(f"dropping {use_case_name}")
         end_succession = archive_succession if models == "archive" else erase_succession
         with lock_use_case(engine, use_case_name):
+            # Again, because a run may have begun and made tables since; no training promotes from here on.
+            plan = _plan(settings, use_case_name, is_up)
             end_succession(
                 settings,
                 engine,
@@ -121,10 +123,12 @@ def drop_use_case(
             )
             erase_tables(engine, use_case_name, list(plan.tables))
             delete_studies(settings, engine, use_case_name)
-    folders = [settings.home / name / use_case_name for name in _HOME_FOLDERS]
-    for folder in (*folders, *list_spool_folders(settings.home / SPOOL, use_case_name)):
-        shutil.rmtree(folder, ignore_errors=True)
-    (settings.home / f"demo-{use_case_name}.json").unlink(missing_ok=True)
+        # While the stack cannot start a service on them.
+        folders = [settings.home / name / use_case_name for name in _HOME_FOLDERS]
+        for folder in (*folders, *list_spool_folders(settings.home / SPOOL, use_case_name)):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (f"demo-{use_case_name}.json", *(f"{each}/{use_case_name}.html" for each in _PAGES)):
+            (settings.home / file).unlink(missing_ok=True)
     return DropResult(plan, models, backup)
 
 
@@ -150,7 +154,8 @@ def _plan(settings: Settings, use_case_name: str, is_up: bool) -> DropPlan:
     engine = get_engine(settings)
     declared = find_use_case_folders(settings)
     known = {*declared, *find_known_use_cases(engine)}
-    tables = find_tables(engine, use_case_name, known)
+    valid, _ = load_valid_use_cases(settings)
+    tables = find_tables(engine, use_case_name, known, valid.values())
     versions = list_versions(settings, use_case_name)
     if use_case_name not in known and not tables and not versions:
         raise _build_unknown_error(use_case_name, known)

@@ -37,8 +37,19 @@ def copy_small_files(home: Path, folder: Path) -> list[BackupFile]:
 
 def copy_spool(home: Path, folder: Path, progress: Progress) -> list[BackupFile]:
     """Copy what services have answered and not delivered yet. A record that is being written may be cut off,
-    as after a kill: who takes the spool over leaves it out. Raises OSError."""
-    return copy_tree(home / SPOOL, folder, SPOOL, progress, leave_out={LOCK_NAME})
+    as after a kill: who takes the spool over leaves it out.
+
+    Services rename their segments while they fill and deliver them. So the spool is looked through again
+    until no file is there that was not copied: one under a new name is copied again, and as its rows are the
+    same, they are loaded once. Raises OSError.
+    """
+    files: list[BackupFile] = []
+    while True:
+        known = {file.path for file in files}
+        more = copy_tree(home / SPOOL, folder, SPOOL, progress, leave_out={LOCK_NAME}, known=known)
+        if not more:
+            return files
+        files += more
 
 
 def find_stack_files(home: Path) -> Sequence[Path]:

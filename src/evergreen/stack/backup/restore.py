@@ -185,6 +185,7 @@ class _FormerHome:
 
     def __init__(self, home: Path) -> None:
         self.home = home
+        self.was_there = home.exists()
         self.place: Path | None = None
 
     def set_aside(self, draft: Path) -> None:
@@ -192,6 +193,11 @@ class _FormerHome:
         and whoever waits for one waits for the new home."""
         if not self.home.exists():
             return
+        if not self.was_there:  # then nobody held its lock
+            raise StackError(
+                f"{self.home} was made by somebody else meanwhile",
+                hint="see what it is: a stack that was started there is brought down by evergreen down",
+            )
         for name in _LOCKS:
             if (self.home / name).exists():
                 (draft / name).unlink(missing_ok=True)

@@ -114,7 +114,8 @@ class DatabaseAccount:
 SERVICE_ACCOUNT = DatabaseAccount("evergreen_service", "service", "EVERGREEN_SERVICE_MARIADB_PASSWORD")
 # Named in deploy/grafana/provisioning/ as well.
 GRAFANA_ACCOUNT = DatabaseAccount("grafana", "reader", "EVERGREEN_GRAFANA_MARIADB_PASSWORD")
-DATABASE_ACCOUNTS = (SERVICE_ACCOUNT, GRAFANA_ACCOUNT)
+EXPORTER_ACCOUNT = DatabaseAccount("evergreen_exporter", "reader", "EVERGREEN_EXPORTER_MARIADB_PASSWORD")
+DATABASE_ACCOUNTS = (SERVICE_ACCOUNT, GRAFANA_ACCOUNT, EXPORTER_ACCOUNT)
 AIRFLOW_INIT = Server(
     "airflow-init",
     container_needs={POSTGRES.name: "service_healthy"},
@@ -170,8 +171,7 @@ EXPORTER = Server(
     port=9105,
     health_path="/healthz",
     container_needs={
-        MARIADB.name: "service_healthy",
-        STORE_TABLES.name: "service_completed_successfully",
+        DATABASE_ACCOUNTS_SERVER.name: "service_completed_successfully",
     },
 )
 PROMETHEUS = Server(

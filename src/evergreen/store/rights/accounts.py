@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from evergreen.errors import SettingsError
-from evergreen.store.tables.create import create_tables
-from evergreen.usecase import UseCase
 
 
 def read_password(file: Path | None) -> str | None:
@@ -26,21 +24,19 @@ def read_password(file: Path | None) -> str | None:
     return password
 
 
-def prepare_account(
-    engine: sa.Engine, account: tuple[str, str], password: str | None, use_cases: Iterable[UseCase]
-) -> None:
-    """Create the tables of the use cases that are missing, and the account (user and host) if it is new.
+def make_account(engine: sa.Engine, account: tuple[str, str], password: str) -> None:
+    """Create an account (user and host) if it is new, and give it that password from now on.
 
-    With a password, that is the account's from now on; without one, the account must be there. Safe to run
-    again. Raises what `create_tables` and `run_statements` raise.
+    Raises SettingsError for the account of this connection, StoreUnreachable, StoreRefused.
     """
-    for use_case in use_cases:
-        create_tables(engine, use_case)
-    if password is not None:
-        with engine.connect() as connection:
-            # The statement's text would hold the password as it stands here: the driver quotes it.
-            for verb in ("CREATE USER IF NOT EXISTS", "ALTER USER"):
-                connection.exec_driver_sql(f"{verb} %s@%s IDENTIFIED BY %s", (*account, password))
+    if account[0] == engine.url.username:
+        raise SettingsError(
+            f"{account[0]} is the administrator that runs this", hint="name another account with --user"
+        )
+    with engine.connect() as connection:
+        # The driver quotes the password.
+        for verb in ("CREATE USER IF NOT EXISTS", "ALTER USER"):
+            connection.exec_driver_sql(f"{verb} %s@%s IDENTIFIED BY %s", (*account, password))
 
 
 def run_statements(engine: sa.Engine, statements: Sequence[str]) -> None:

@@ -11,15 +11,19 @@ run again when a use case is added or a migration adds a table. Each statement o
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Literal, get_args
 
+from evergreen.errors import SettingsError
 from evergreen.store.tables import platform
 from evergreen.store.tables.sql_files import build_ledger_grants, get_ledger_schema
 from evergreen.usecase import UseCase
 
 Role = Literal["service", "reader"]
 ROLES: tuple[Role, ...] = get_args(Role)
+# Names that need no quoting within the statements.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.:%-]+")
 
 # The rights of a service on tables of the platform.
 _SERVICE_RIGHTS = {
@@ -29,11 +33,12 @@ _SERVICE_RIGHTS = {
     platform.MODEL_RECORD: "SELECT",
     platform.REFERENCE_PROFILE: "SELECT",
     # A trial ends when its challenger fails.
-    platform.MODEL_TRIAL: "SELECT, UPDATE",
-    # Counted while rows are logged: a row per hour and bin, inserted or raised.
+    platform.MODEL_TRIAL: "SELECT, UPDATE (ended_at, outcome, reason, ended_by)",
+    # Counted while rows are logged: a row per hour and bin, inserted or raised. Counts by a former profile of
+    # the same version are deleted.
     platform.REFUSED_COUNT: "SELECT, INSERT, UPDATE",
     platform.PREDICTION_HOUR: "SELECT, INSERT, UPDATE",
-    platform.PREDICTION_COUNT: "SELECT, INSERT, UPDATE",
+    platform.PREDICTION_COUNT: "SELECT, INSERT, UPDATE, DELETE",
 }
 
 
@@ -43,9 +48,15 @@ def build_role_grants(
     """The statements, an administrator's, that give an account (user and host) the rights of a role.
 
     `database` is the platform's. A reader may read the tables of every use case, a service those of
-    `use_cases`.
+    `use_cases`. Raises SettingsError for a user or a host that is no plain name.
     """
     user, host = account
+    for word in account:
+        if not _PLAIN_NAME.fullmatch(word):
+            raise SettingsError(
+                f"{word!r} cannot be part of an account",
+                hint="give letters, digits, and _ . - ; for the host also : and %",
+            )
     grantee = f"'{user}'@'{host}'"
     if role == "reader":
         return [
@@ -54,15 +65,17 @@ def build_role_grants(
         ]
     rights = {table.name: right for table, right in _SERVICE_RIGHTS.items()}
     for use_case in use_cases:
-        rights |= _list_use_case_rights(use_case)
+        rights |= list_service_rights(use_case)
+    ledger_grants = build_ledger_grants(database, user, [host])
     return [
         *(f"GRANT {right} ON `{database}`.`{table}` TO {grantee}" for table, right in rights.items()),
-        *build_ledger_grants(database, user, [host]),
+        # What it takes away is for accounts of before; a service that runs would lose its right for a moment.
+        *(grant for grant in ledger_grants if grant.startswith("GRANT")),
     ]
 
 
-def _list_use_case_rights(use_case: UseCase) -> dict[str, str]:
-    """A service's rights on the tables of one use case."""
+def list_service_rights(use_case: UseCase) -> dict[str, str]:
+    """The tables of a use case that its service works with, and the rights that it has on each."""
     return {
         **{use_case.online_table(view): "SELECT" for view in use_case.views},
         # Rows are appended: no right to change or delete one.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -124,21 +124,30 @@ def find_known_use_cases(engine: sa.Engine) -> set[str]:
     return names
 
 
-def find_tables(engine: sa.Engine, use_case_name: str, other_names: Collection[str]) -> dict[str, int]:
+def find_tables(
+    engine: sa.Engine, use_case_name: str, other_names: Collection[str], declared: Iterable[UseCase] = ()
+) -> dict[str, int]:
     """The tables in the database that are a use case's by their names, each with about how many rows it
     holds; also those that no declaration names any more.
 
-    A table whose name begins with one of `other_names` that is longer is that use case's.
+    Names may hold `__`: `a__b__online` is of the view b of a, or of a view of a__b. A table that one of the
+    `declared` use cases has by its declaration is that one's. Of others, one whose name begins with one of
+    `other_names` that is longer is that use case's.
     """
     catalogue = CATALOGUE_TABLES.c
-    longer = [f"{name}__" for name in other_names if name.startswith(f"{use_case_name}__")]
     statement = sa.select(catalogue.table_name, catalogue.table_rows).where(
         catalogue.table_schema == sa.func.database(),
         catalogue.table_name.startswith(f"{use_case_name}__", autoescape=True),
     )
     with engine.connect() as connection:
         rows = connection.execute(statement.order_by(catalogue.table_name)).all()
-    return {name: int(count or 0) for name, count in rows if not name.startswith(tuple(longer))}
+    owners = {table.name: use_case.name for use_case in declared for table in build_tables(use_case)}
+    longer = tuple(f"{name}__" for name in other_names if name.startswith(f"{use_case_name}__"))
+    return {
+        name: int(count or 0)
+        for name, count in rows
+        if (owners[name] == use_case_name if name in owners else not name.startswith(longer))
+    }
 
 
 def erase_use_case(engine: sa.Engine, use_case: UseCase) -> None:

@@ -19,7 +19,7 @@ from evergreen.settings import Settings
 from evergreen.stack.deploy import airflow_options, facts
 from evergreen.stack.deploy.compose.compose_document import render_compose
 from evergreen.stack.deploy.compose.secret_files import FILE_SECRETS, SECRET_VARIABLES
-from evergreen.stack.deploy.facts import SERVICE_ACCOUNT
+from evergreen.stack.deploy.facts import EXPORTER_ACCOUNT, SERVICE_ACCOUNT
 from evergreen.stack.processes.child import ChildSpec
 from evergreen.stack.servers.server_list import EvergreenPlan
 from evergreen.usecases import credit_score, titanic
@@ -85,6 +85,8 @@ def test_services_sign_in_at_mariadb_with_an_account_that_owns_nothing(container
                 f"${{{SERVICE_ACCOUNT.password_variable}:?"
             )
             assert not {key for key in environment if "AIRFLOW" in key}, name
+        elif name == "exporter":
+            assert environment["EVERGREEN_MARIADB_USER"] == EXPORTER_ACCOUNT.user
         elif name != "secret-check":
             # The administrator's password is in no other container with code of Evergreen's.
             has_root = "MARIADB_ROOT_PASSWORD" in str(environment)

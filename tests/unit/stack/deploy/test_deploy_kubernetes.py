@@ -65,7 +65,12 @@ def test_no_secret_stands_in_a_file_and_a_service_is_given_only_its_own() -> Non
     pod = dict(list_pods())["StatefulSet/service-titanic"]
     variables = pod["containers"][0]["env"]
     secrets = {each["valueFrom"]["secretKeyRef"]["key"] for each in variables if "valueFrom" in each}
-    assert secrets == {"EVERGREEN_SERVICE_MARIADB_PASSWORD", "EVERGREEN_API_KEY", "EVERGREEN_SCRAPE_KEY"}
+    assert secrets == {
+        "EVERGREEN_SERVICE_MARIADB_PASSWORD",
+        "EVERGREEN_API_KEY",
+        "EVERGREEN_SCRAPE_KEY",
+        "EVERGREEN_CLIENT_API_KEYS",
+    }
     settings = read_objects("platform.yaml")["ConfigMap/evergreen-settings"]["data"]
     assert not [name for name in settings if name.endswith(("PASSWORD", "KEY", "SECRET"))]
 

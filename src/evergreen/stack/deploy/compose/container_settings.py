@@ -82,11 +82,18 @@ def build_airflow_client_settings() -> Mapping[str, Yaml]:
     database = f"{facts.DATABASE_USER}:{require_variable('EVERGREEN_MARIADB_PASSWORD')}@{facts.MARIADB.name}"
     return {
         **merge_anchors("settings"),
+        **name_airflow_user(),
+        **_offer(_OPEN_AIRFLOW_SETTINGS),
+        facts.BANK_CONNECTION: f"mysql://{database}:{facts.MARIADB.port}/{facts.BANK_DATABASE}?local_infile=1",
+    }
+
+
+def name_airflow_user() -> Mapping[str, Yaml]:
+    """Where Airflow is, and who signs in there."""
+    return {
         "EVERGREEN_AIRFLOW_URL": format_url(facts.AIRFLOW_API),
         "EVERGREEN_AIRFLOW_USER": facts.AIRFLOW_USER,
         "EVERGREEN_AIRFLOW_PASSWORD": require_variable("EVERGREEN_AIRFLOW_PASSWORD"),
-        **_offer(_OPEN_AIRFLOW_SETTINGS),
-        facts.BANK_CONNECTION: f"mysql://{database}:{facts.MARIADB.port}/{facts.BANK_DATABASE}?local_infile=1",
     }
 
 

@@ -12,7 +12,11 @@ from evergreen.stack.deploy.compose.compose_parts import (
     offer_setting,
     require_variable,
 )
-from evergreen.stack.deploy.compose.container_settings import format_api_keys, mount_use_cases
+from evergreen.stack.deploy.compose.container_settings import (
+    format_api_keys,
+    mount_use_cases,
+    name_airflow_user,
+)
 from evergreen.stack.deploy.compose.secret_files import build_secret_path
 from evergreen.stack.deploy.yaml_text import Yaml, merge_anchors
 
@@ -29,7 +33,10 @@ def build_exporter(folders: Sequence[str]) -> dict[str, Yaml]:
             "profiles": _PROFILES,
             "command": ["evergreen", "exporter", "--host", "0.0.0.0", "--port", str(port)],
             "environment": {
-                **merge_anchors("airflow-client-settings"),
+                **merge_anchors("settings"),
+                **name_airflow_user(),
+                "EVERGREEN_MARIADB_USER": facts.EXPORTER_ACCOUNT.user,
+                "EVERGREEN_MARIADB_PASSWORD": require_variable(facts.EXPORTER_ACCOUNT.password_variable),
                 "EVERGREEN_API_KEYS": format_api_keys(),
                 "EVERGREEN_ALLOWED_HOSTS": facts.EXPORTER.name,
                 "EVERGREEN_METRICS_ACCESS": offer_setting("metrics_access"),

@@ -81,14 +81,20 @@ def build_service_manifests(use_case: UseCase) -> Sequence[dict[str, Yaml]]:
     ]
 
 
+# Kubernetes puts in what the variables before hold; clients' keys may be none.
+_API_KEYS = "prometheus:$(EVERGREEN_SCRAPE_KEY),$(EVERGREEN_CLIENT_API_KEYS)"
+
+
 def _build_pod(use_case: UseCase, labels: dict[str, Yaml]) -> Yaml:
     service = facts.SERVICE
     account = facts.SERVICE_ACCOUNT
     variables: list[Yaml] = [
-        *parts.build_secret_variables("EVERGREEN_API_KEY", "EVERGREEN_SCRAPE_KEY"),
+        *parts.build_secret_variables(
+            "EVERGREEN_API_KEY", "EVERGREEN_SCRAPE_KEY", "EVERGREEN_CLIENT_API_KEYS"
+        ),
         {"name": "EVERGREEN_MARIADB_USER", "value": account.user},
         parts.build_secret_variable("EVERGREEN_MARIADB_PASSWORD", account.password_variable),
-        {"name": "EVERGREEN_API_KEYS", "value": "prometheus:$(EVERGREEN_SCRAPE_KEY)"},
+        {"name": "EVERGREEN_API_KEYS", "value": _API_KEYS},
         {"name": "EVERGREEN_USE_CASE", "value": use_case.name},
         {"name": "BENTOML_HOME", "value": "/tmp/bentoml"},
     ]
