@@ -101,7 +101,7 @@ class StackHome:
             version = int(client.create_model_version(use_case_name, source="mlflow-artifacts:/1").version)
             ledger.append_entry(
                 engine,
-                use_case=use_case_name,
+                use_case_name=use_case_name,
                 action="promote",
                 from_version=version - 1 or None,
                 to_version=version,

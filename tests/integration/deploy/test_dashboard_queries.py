@@ -46,7 +46,7 @@ def connection(toy_store: Settings, toy_use_case: UseCase) -> Iterator[sa.Connec
     log_prediction(toy_store, toy_use_case)
     append_entry(
         get_engine(toy_store),
-        use_case="toy",
+        use_case_name="toy",
         action="promote",
         from_version=None,
         to_version=2,

@@ -114,7 +114,7 @@ def test_champion_trial_loads_and_log(toy_store: Settings, toy_use_case: UseCase
 
     entry = append_entry(
         engine,
-        use_case="toy",
+        use_case_name="toy",
         action="promote",
         from_version=None,
         to_version=2,

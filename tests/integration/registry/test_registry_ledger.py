@@ -26,7 +26,7 @@ def database(settings):
 
 def record(database, **changes):
     line = {
-        "use_case": "toy",
+        "use_case_name": "toy",
         "action": "promote",
         "from_version": None,
         "to_version": 1,
@@ -51,7 +51,7 @@ def test_a_line_is_written_once_and_never_changed(database):
 def test_newest_first_by_use_case_and_no_more_than_asked_for(database):
     for version in (1, 2, 3):
         record(database, to_version=version, from_version=version - 1 or None)
-    record(database, use_case="other")
+    record(database, use_case_name="other")
     assert [line.to_version for line in ledger.read_entries(database, "toy", limit=2)] == [3, 2]
     assert len(ledger.read_entries(database, "toy")) == 3
 
@@ -74,7 +74,7 @@ def test_what_does_not_fit_is_refused_and_not_cut(database):
 
 
 def test_a_line_is_found_by_its_training_or_its_version(database):
-    record(database, use_case="other", to_version=1, training_run_id="o" * 36)
+    record(database, use_case_name="other", to_version=1, training_run_id="o" * 36)
     first = record(database)
     second = record(database, to_version=2, from_version=1, training_run_id="b" * 36)
     back = record(database, action="rollback", to_version=1, from_version=2, training_run_id="b" * 36)
