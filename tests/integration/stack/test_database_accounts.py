@@ -66,10 +66,8 @@ def test_a_use_case_whose_table_cannot_follow_keeps_nobody_waiting(
     """Its key has another type than declared, for which `evergreen apply` asks for leave."""
     assert database_accounts.main() == 0
     with get_engine(toy_settings).begin() as connection:
-        key = toy_use_case.entity.keys[0].name
-        connection.exec_driver_sql(
-            f"ALTER TABLE {toy_use_case.label_table} MODIFY `{key}` VARCHAR(20) NOT NULL"
-        )
+        key, table = toy_use_case.entity.keys[0].name, toy_use_case.online_table(toy_use_case.views[0])
+        connection.exec_driver_sql(f"ALTER TABLE {table} MODIFY `{key}` VARCHAR(20) NOT NULL")
     capsys.readouterr()
     assert database_accounts.main() == 0
     assert f"{toy_use_case.name}: " in capsys.readouterr().err
