@@ -66,6 +66,15 @@ def copy_tree(
     return files
 
 
+def list_tree(source: Path, path: str, *, leave_out: Collection[str] = ()) -> set[str]:
+    """The paths that `copy_tree` would give its files."""
+    return {
+        f"{path}/{each.relative_to(source).as_posix()}"
+        for each in _iterate_files(source)
+        if each.name not in leave_out
+    }
+
+
 def copy_database(source: Path, folder: Path, path: str) -> BackupFile:
     """Copy a SQLite database that others may use meanwhile, as of one moment, by SQLite's own backup.
 

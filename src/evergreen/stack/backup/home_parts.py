@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evergreen.serving.predictions.spool_folders import LOCK_NAME
-from evergreen.stack.backup.copies import copy_file, copy_tree
+from evergreen.stack.backup.copies import copy_file, copy_tree, list_tree
 from evergreen.stack.backup.manifest import BackupFile, Progress
 from evergreen.stack.servers.airflow import DATABASE_FILE
 from evergreen.stack.servers.keys import KEYS_FILE
@@ -43,13 +43,13 @@ def copy_spool(home: Path, folder: Path, progress: Progress) -> list[BackupFile]
     until no file is there that was not copied: one under a new name is copied again, and as its rows are the
     same, they are loaded once. Raises OSError.
     """
+    source, leave_out = home / SPOOL, {LOCK_NAME}
     files: list[BackupFile] = []
-    while True:
+    while remaining := list_tree(source, SPOOL, leave_out=leave_out) - {file.path for file in files}:
         known = {file.path for file in files}
-        more = copy_tree(home / SPOOL, folder, SPOOL, progress, leave_out={LOCK_NAME}, known=known)
-        if not more:
-            return files
-        files += more
+        progress(f"copying {SPOOL}: {len(remaining):,} files to go")
+        files += copy_tree(source, folder, SPOOL, progress, leave_out=leave_out, known=known)
+    return files
 
 
 def find_stack_files(home: Path) -> Sequence[Path]:
