@@ -141,7 +141,7 @@ def test_the_declaration_on_disk_is_checked_in_a_process_of_its_own(
 def test_tables_that_lack_something_are_waited_for(
     parcel: UseCase, monkeypatch: pytest.MonkeyPatch, kind: Any, refused: bool
 ) -> None:
-    changes = [Change("parcel__shipment", "colour", kind, declared="VARCHAR(255)")]
+    changes = [Change("parcel__shipment__online", "colour", kind, declared="VARCHAR(255)")]
     monkeypatch.setattr("evergreen.serving.following.declaration_check.diff_tables", lambda *_: changes)
     fault = find_table_fault(Settings(), parcel, "new")
     assert (fault is not None) is refused
@@ -149,6 +149,15 @@ def test_tables_that_lack_something_are_waited_for(
         assert fault.passing
         assert "evergreen apply parcel" in fault.hint
         assert fault.declaration == "new"
+
+
+def test_tables_that_a_service_does_not_work_with_are_none_of_its_concern(
+    parcel: UseCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its account may have no right to see histories and labels."""
+    changes = [Change(table, "", "create table") for table in ("parcel__shipment", parcel.label_table)]
+    monkeypatch.setattr("evergreen.serving.following.declaration_check.diff_tables", lambda *_: changes)
+    assert find_table_fault(Settings(), parcel, "new") is None
 
 
 def test_a_retired_worker_answers_on_open_connections_and_says_that_it_ends() -> None:
