@@ -35,6 +35,7 @@ from evergreen.serving.predictions.delivery import Delivery, Inserts, append_ref
 from evergreen.serving.predictions.former_spool import convert_former_segments
 from evergreen.serving.predictions.log_counts import COUNTS_NAME
 from evergreen.serving.predictions.segments import DROPPED_SUFFIX
+from evergreen.serving.predictions.shipping import ENDING_SIGNALS
 from evergreen.serving.predictions.spool_folders import (
     ENDED_NAME,
     LOCK_NAME,
@@ -272,9 +273,10 @@ def end_after_worker(seconds: float) -> None:
 
 def main() -> int:
     """Deliver until the worker has ended."""
-    # A signal to the whole group reaches the shipper too, which must deliver what the worker still writes.
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in ENDING_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    # They were blocked from the start; one that came meanwhile is gone by now.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, ENDING_SIGNALS)
     os.nice(_NICENESS)
     end_after_worker(DRAIN_SECONDS)
     folder, lock = Path(sys.argv[1]), int(sys.argv[2])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from evergreen.serving.child_environment import build_child_environment
 from evergreen.serving.predictions.log_counts import LogCounts, read_counts
@@ -29,6 +30,9 @@ _LONGEST_RETRY_SECONDS = 60.0
 # A shipper that has run so long beyond its last start has not failed at once.
 _STEADY_SECONDS = 60.0
 
+# Those that end a service, which may reach all of its processes. The shipper ignores them: it must deliver
+# what the worker still writes.
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _COMMAND = (sys.executable, "-m", "evergreen.serving.predictions.shipper")
 
 
@@ -130,12 +134,13 @@ class Shipping:
             )
         self._failures += 1
         self._retry_at = time.monotonic() + min(_LONGEST_RETRY_SECONDS, 2.0 ** (self._failures - 1))
-        self._process = subprocess.Popen(
-            [*_COMMAND, str(self._spool.folder), str(self._spool.lock)],
-            stdin=subprocess.PIPE,
-            pass_fds=(self._spool.lock,),
-            env=build_child_environment(),
-        )
+        with block_signals(ENDING_SIGNALS):
+            self._process = subprocess.Popen(
+                [*_COMMAND, str(self._spool.folder), str(self._spool.lock)],
+                stdin=subprocess.PIPE,
+                pass_fds=(self._spool.lock,),
+                env=build_child_environment(),
+            )
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
 
@@ -145,3 +150,16 @@ class Shipping:
             # A full pipe means that the shipper has news enough; a broken one, that it is started again.
             with suppress(OSError):
                 os.write(process.stdin.fileno(), b"\n")
+
+
+@contextmanager
+def block_signals(signals: Sequence[signal.Signals]) -> Iterator[None]:
+    """Block signals in this thread during the block.
+
+    A process that is started in it inherits that, so that none of them ends it before it ignores them itself.
+    """
+    former = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, former)
